@@ -1,0 +1,150 @@
+//! What a Dockerfile means: vertices and edges, no I/O done yet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ImageConfig, Location, Platform, ResolvedImage};
+
+/// Index into [`BuildGraph::vertices`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VertexId(pub usize);
+
+/// Vertices in an order in which every input precedes its users; only what the target needs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BuildGraph {
+    pub vertices: Vec<Vertex>,
+    pub output: Output,
+}
+
+/// The image to be made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Output {
+    /// The file system.
+    pub root: VertexId,
+    /// Whole, but for `created`, `rootfs.diff_ids` and `history`, which the builder fills.
+    pub config: ImageConfig,
+    /// The base image's history is not in it (it comes from the base's config); these follow.
+    pub history: Vec<HistoryEntry>,
+    pub platform: Platform,
+}
+
+/// A history entry of an instruction.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// For instance `RUN /bin/sh -c make # buildkit`.
+    pub created_by: String,
+    /// The vertex that made its layer; none for an instruction that makes none.
+    pub layer: Option<VertexId>,
+}
+
+/// One node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Vertex {
+    pub op: Op,
+    /// As progress shows it: `[build 2/4] RUN make`.
+    pub name: String,
+    /// The instruction's own line.
+    pub location: Option<Location>,
+}
+
+/// What a vertex does. Each result is a file system: a stack of layers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// The empty file system.
+    Scratch,
+    /// A base image's layers.
+    Image(Box<ResolvedImage>),
+    /// RUN.
+    Exec(Exec),
+    /// COPY, and ADD of local files.
+    Copy(Copy),
+    /// WORKDIR: makes the folder, and those above it, where they are missing.
+    MakeDirectory(MakeDirectory),
+}
+
+/// A process.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Exec {
+    pub parent: VertexId,
+    /// The whole argument vector; a shell form already carries its shell.
+    pub args: Vec<String>,
+    /// `NAME=value`, ENV and declared ARG, in the order of declaration.
+    pub env: Vec<String>,
+    /// Proxy variables: given to the process, in no key and no history.
+    pub proxy_env: Vec<String>,
+    /// Absolute.
+    pub cwd: String,
+    /// `name`, `uid`, `name:group`, `uid:gid`; empty is root. Looked up in the parent's files.
+    pub user: String,
+}
+
+/// A copy of files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Copy {
+    pub parent: VertexId,
+    pub from: CopyFrom,
+    /// Paths or patterns (Go's `filepath.Match`) within the source's root, as written and expanded.
+    pub sources: Vec<String>,
+    /// Absolute. Ends with `/` where it must be a folder.
+    pub dest: String,
+    /// `user[:group]`, names looked up in the parent's files; absent is 0:0.
+    pub chown: Option<String>,
+    /// ADD: an archive among the sources is unpacked.
+    pub unpack: bool,
+}
+
+/// Where a copy reads.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum CopyFrom {
+    /// The build's context.
+    Context,
+    /// Another stage, or an image named by `--from`.
+    Vertex { vertex: VertexId },
+}
+
+/// A folder that has to exist.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MakeDirectory {
+    pub parent: VertexId,
+    /// Absolute and clean.
+    pub path: String,
+    /// Owner of what is made; empty is root.
+    pub user: String,
+}
+
+impl Op {
+    /// The vertices this one reads, its parent first.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<VertexId> {
+        match self {
+            Self::Scratch | Self::Image(_) => Vec::new(),
+            Self::Exec(exec) => vec![exec.parent],
+            Self::Copy(copy) => match copy.from {
+                CopyFrom::Context => vec![copy.parent],
+                CopyFrom::Vertex { vertex } => vec![copy.parent, vertex],
+            },
+            Self::MakeDirectory(make) => vec![make.parent],
+        }
+    }
+
+    /// The file system that this one's layer goes on top of.
+    #[must_use]
+    pub fn parent(&self) -> Option<VertexId> {
+        match self {
+            Self::Scratch | Self::Image(_) => None,
+            Self::Exec(exec) => Some(exec.parent),
+            Self::Copy(copy) => Some(copy.parent),
+            Self::MakeDirectory(make) => Some(make.parent),
+        }
+    }
+}
+
+impl BuildGraph {
+    /// The vertex of an id. Ids come from the same graph, so it is always there.
+    #[must_use]
+    pub fn vertex(&self, id: VertexId) -> &Vertex {
+        &self.vertices[id.0]
+    }
+}

@@ -1,0 +1,29 @@
+//! Nouns: ids, statuses and their moves, references, digests, failures, and the plain values that
+//! stations hand to one another. In: nothing. Out: types. Deliberately absent: any I/O, any clock.
+
+mod digest;
+mod failure;
+mod graph;
+mod ids;
+mod image;
+mod platform;
+mod reference;
+mod source;
+mod spec;
+mod status;
+
+pub use digest::{Digest, InvalidDigest};
+pub use failure::{Blame, Failure, Location};
+pub use graph::{
+    BuildGraph, Copy, CopyFrom, Exec, HistoryEntry, MakeDirectory, Op, Output, Vertex, VertexId,
+};
+pub use ids::{Epoch, LeaseToken, PublicationId, RunId, SourceId, StoreId, WorkerId};
+pub use image::{
+    BuiltImage, Descriptor, HealthConfig, History, ImageConfig, Layer, LayerSource, Manifest, MediaType,
+    ResolvedImage, RootFs, RuntimeConfig,
+};
+pub use platform::{InvalidPlatform, Platform};
+pub use reference::{ImageReference, InvalidReference};
+pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree};
+pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
+pub use status::{PublicationStatus, RunStatus, StepKind, StepStatus};

@@ -1,0 +1,193 @@
+//! Where the files of a build come from, and what was found there.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::SourceId;
+
+/// The context that was asked for. Immutable once a run exists.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SourceSpec {
+    /// A git repository over http or https.
+    Git {
+        /// Without user, password and fragment.
+        url: String,
+        /// Branch, tag, full commit id or `refs/…`; the remote's HEAD when absent.
+        #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// Folder within the repository, relative.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subdirectory: Option<String>,
+    },
+    /// An uploaded `tar.gz`.
+    Upload {
+        /// As the upload answered.
+        id: SourceId,
+    },
+}
+
+/// A source that is refused before anything is asked of the network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct InvalidSource {
+    /// What is wrong, as a sentence.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl SourceSpec {
+    /// Reads `https://host/repo.git[#ref[:subdirectory]]` as `docker build` does.
+    ///
+    /// # Errors
+    /// Another scheme, user or password in the address, or a part that begins with `-`.
+    pub fn parse_git(text: &str) -> Result<Self, InvalidSource> {
+        let (url, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let (reference, subdirectory) = fragment.split_once(':').unwrap_or((fragment, ""));
+        let part = |p: &str| (!p.is_empty()).then(|| p.to_owned());
+        let spec =
+            Self::Git { url: url.to_owned(), reference: part(reference), subdirectory: part(subdirectory) };
+        spec.validate()?;
+        Ok(spec)
+    }
+
+    /// Refuses what must never reach a git host or a path.
+    ///
+    /// # Errors
+    /// As [`SourceSpec::parse_git`].
+    pub fn validate(&self) -> Result<(), InvalidSource> {
+        let Self::Git { url, reference, subdirectory } = self else { return Ok(()) };
+        validate_url(url)?;
+        if let Some(reference) = reference {
+            validate_reference(reference)?;
+        }
+        if let Some(subdirectory) = subdirectory {
+            validate_subdirectory(subdirectory)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse(message: String, hint: &str) -> Result<(), InvalidSource> {
+    Err(InvalidSource { message, hint: hint.to_owned() })
+}
+
+fn validate_url(url: &str) -> Result<(), InvalidSource> {
+    let Some((scheme, rest)) = url.split_once("://").filter(|(s, _)| matches!(*s, "http" | "https")) else {
+        return refuse(
+            format!("`{url}` is not a git address this service can fetch."),
+            "Write it as https://host/owner/repository.git; ssh and local paths are not taken.",
+        );
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.contains('@') {
+        return refuse(
+            format!(
+                "The address at host `{}` carries a user or password.",
+                host.rsplit('@').next().unwrap_or("")
+            ),
+            "Take the credential out of the address: it would end up in logs.",
+        );
+    }
+    let begins_with_dash = host.starts_with('-') || path.split('/').any(|part| part.starts_with('-'));
+    if host.is_empty()
+        || path.is_empty()
+        || begins_with_dash
+        || url.chars().any(|c| c.is_control() || c == ' ')
+    {
+        return refuse(
+            format!("`{scheme}://{rest}` has a missing or forbidden host or path."),
+            "Neither may be empty, hold blanks, or begin with `-`.",
+        );
+    }
+    Ok(())
+}
+
+/// The rules of `git check-ref-format` that matter here, and no leading `-`.
+fn validate_reference(reference: &str) -> Result<(), InvalidSource> {
+    let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    let bad = reference.starts_with(['-', '/'])
+        || reference.ends_with(['/', '.'])
+        || reference.contains("..")
+        || reference.contains("@{")
+        || reference.contains("//")
+        || reference.chars().any(forbidden)
+        || reference.len() > 250;
+    if bad {
+        return refuse(
+            format!("`{}` is not a ref that git knows.", reference.chars().take(100).collect::<String>()),
+            "Write a branch, a tag, a full commit id or refs/pull/N/head.",
+        );
+    }
+    Ok(())
+}
+
+fn validate_subdirectory(path: &str) -> Result<(), InvalidSource> {
+    let climbs = path.split('/').any(|part| part == "..");
+    if path.starts_with(['/', '-']) || climbs || path.chars().any(char::is_control) {
+        return refuse(
+            format!("The subdirectory `{path}` is not a path within the repository."),
+            "Write it relative to the repository's root, without `..`.",
+        );
+    }
+    Ok(())
+}
+
+/// The commit that was checked out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GitRevision {
+    /// 40 hexadecimal digits.
+    pub commit: String,
+    /// The committer's time, in seconds since 1970.
+    pub committed_at: i64,
+}
+
+/// The context on the cell's disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceTree {
+    /// Absolute folder of the context (the subdirectory already applied).
+    pub root: PathBuf,
+    /// What git says it is; absent for an upload.
+    pub revision: Option<GitRevision>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_fragment_as_docker_does() {
+        let spec = SourceSpec::parse_git("https://example.com/a/b.git#main:sub/dir");
+        assert_eq!(
+            spec,
+            Ok(SourceSpec::Git {
+                url: "https://example.com/a/b.git".into(),
+                reference: Some("main".into()),
+                subdirectory: Some("sub/dir".into())
+            })
+        );
+    }
+
+    #[test]
+    fn refuses_options_in_disguise_and_climbing_paths() {
+        for bad in [
+            "ssh://host/a.git",
+            "ext::sh -c id",
+            "/etc",
+            "https://-oProxyCommand/x",
+            "https://host/--upload-pack=x",
+            "https://u:p@host/a.git",
+            "https://host/a.git#--upload-pack=touch",
+            "https://host/a.git#main:../..",
+            "https://host/a.git#main:/etc",
+            "https://host/a.git#a..b",
+            "https://host",
+        ] {
+            assert!(SourceSpec::parse_git(bad).is_err(), "{bad}");
+        }
+        let password = SourceSpec::parse_git("https://u:geheim@host/a.git").map_err(|e| e.to_string());
+        assert!(!format!("{password:?}").contains("geheim"));
+    }
+}
