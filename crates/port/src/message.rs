@@ -1,0 +1,112 @@
+//! The messages, one JSON object a packet. Descriptors travel beside them, in the order that each
+//! message names.
+
+use model::{BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
+use serde::{Deserialize, Serialize};
+
+use crate::{BlobReady, CacheHit, CacheKey, Progress};
+
+/// From the cell to its worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToWorker {
+    /// The first message: the cell stands in its new user namespace and waits for its id maps.
+    Unshared,
+    /// A question and its id, which the answer repeats.
+    Ask { id: u64, question: Question },
+    /// Log lines.
+    Log { lines: String },
+    /// How far the build is.
+    Progress(Progress),
+    /// The last message.
+    Finish(Finish),
+}
+
+/// How a cell's work ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    Built {
+        image: Box<BuiltImage>,
+        revision: Option<GitRevision>,
+    },
+    Failed {
+        failure: Failure,
+        revision: Option<GitRevision>,
+    },
+    /// A cell that was started for a deed without a result (making or clearing folders).
+    Done,
+}
+
+/// From the worker to its cell.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToCell {
+    /// The id maps are written.
+    Mapped,
+    /// What to build.
+    Start(Box<serde_json::Value>),
+    /// The answer to the question of that id.
+    Answer { id: u64, answer: Result<Answer, Failure> },
+    /// The last word on a byte stream.
+    StreamEnd(StreamEnd),
+}
+
+/// As in [`crate::Outside`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    GitRefs,
+    /// The request's body is in the file passed beside.
+    GitUploadPack,
+    Upload,
+    Resolve {
+        image: ImageReference,
+        platform: Platform,
+    },
+    ImageBlob {
+        image: ImageReference,
+        blob: Descriptor,
+    },
+    StoredBlob {
+        digest: Digest,
+    },
+    CacheLookup {
+        keys: Vec<CacheKey>,
+    },
+    NewBlob,
+    BlobReady(BlobReady),
+    /// The slirp4netns exit descriptor comes back beside the answer.
+    Network,
+}
+
+/// As in [`crate::Outside`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A pipe's reading end is passed beside; [`ToCell::StreamEnd`] follows.
+    Stream {
+        stream: u64,
+    },
+    Resolved {
+        image: Box<ResolvedImage>,
+    },
+    /// The file is passed beside.
+    File,
+    Cache {
+        hits: Vec<Option<CacheHit>>,
+    },
+    /// The file is passed beside.
+    NewBlob {
+        id: u64,
+    },
+    Done,
+}
+
+/// End of file on a stream proves nothing; this does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StreamEnd {
+    pub stream: u64,
+    /// Bytes that were written to the pipe, or why it ended early.
+    pub outcome: Result<u64, Failure>,
+}
