@@ -1,0 +1,205 @@
+//! The folder. `store-id` names it, `lock` belongs to the one worker, and
+//! `blobs/<scope>/sha256/<hex>` are whole blobs: a name appears only after the bytes are on disk.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use model::{Digest, StoreId};
+use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag};
+
+use crate::Error;
+
+/// The worker's hold of a store; a second worker can't open it.
+#[derive(Debug)]
+pub struct Store {
+    reader: StoreReader,
+    _lock: Flock<File>,
+}
+
+/// The publisher's view of a store: it reads and never writes.
+#[derive(Debug, Clone)]
+pub struct StoreReader {
+    root: PathBuf,
+    id: StoreId,
+}
+
+impl Store {
+    /// Opens a store, making what is missing.
+    ///
+    /// # Errors
+    /// Another worker has it, or the folder is not usable.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        make_folder(root)?;
+        let path = root.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let lock = Flock::lock(file.map_err(Error::at(&path))?, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| Error::InUse(root.to_owned()))?;
+        make_folder(&root.join("blobs"))?;
+        if !root.join("store-id").exists() {
+            write_whole(&root.join("store-id"), &uuid::Uuid::new_v4().to_string())?;
+        }
+        Ok(Self { reader: StoreReader::open(root)?, _lock: lock })
+    }
+
+    /// Made when the store was first opened.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.reader.id
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.reader.root
+    }
+
+    /// An unnamed file on the store's disk, readable by the group once it is linked.
+    ///
+    /// # Errors
+    /// The disk is full or refuses.
+    pub fn new_blob(&self) -> Result<File, Error> {
+        let folder = self.reader.root.join("blobs");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o640).custom_flags(OFlag::O_TMPFILE.bits());
+        options.open(&folder).map_err(Error::at(folder))
+    }
+
+    /// Names a written file, after its bytes are on disk. A name that exists already is fine: the
+    /// bytes are checked at every use.
+    ///
+    /// # Errors
+    /// The disk is full or refuses.
+    pub fn link(&self, file: &File, scope: &str, digest: &Digest) -> Result<(), Error> {
+        let path = self.reader.path(scope, digest)?;
+        let parent = path.parent().unwrap_or(&path);
+        make_folder(parent.parent().unwrap_or(parent))?;
+        make_folder(parent)?;
+        file.sync_data().map_err(Error::at(&path))?;
+        let from = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        match nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, &path, AtFlags::AT_SYMLINK_FOLLOW) {
+            Ok(()) | Err(nix::Error::EEXIST) => Ok(()),
+            Err(error) => Err(Error::at(path)(error.into())),
+        }
+    }
+
+    /// A blob, read from its start; none where there is none.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn open_blob(&self, scope: &str, digest: &Digest) -> Result<Option<File>, Error> {
+        self.reader.open_blob(scope, digest)
+    }
+
+    /// Forgets a blob; one that is missing is fine.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn remove_blob(&self, scope: &str, digest: &Digest) -> Result<(), Error> {
+        let path = self.reader.path(scope, digest)?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::at(path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StoreReader {
+    /// Opens a store that a worker has made.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let path = root.join("store-id");
+        let text = std::fs::read_to_string(&path).map_err(Error::at(&path))?;
+        let invalid = |_| Error::at(path)(io::Error::new(io::ErrorKind::InvalidData, "not a store's id"));
+        Ok(Self { root: root.to_owned(), id: text.trim().parse().map_err(invalid)? })
+    }
+
+    /// As the worker knows it.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// As [`Store::open_blob`].
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn open_blob(&self, scope: &str, digest: &Digest) -> Result<Option<File>, Error> {
+        let path = self.path(scope, digest)?;
+        let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path);
+        match opened {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::at(path)(error)),
+        }
+    }
+
+    fn path(&self, scope: &str, digest: &Digest) -> Result<PathBuf, Error> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if scope.is_empty() || !scope.bytes().all(plain) {
+            return Err(Error::Io(io::Error::new(io::ErrorKind::InvalidInput, "a scope that is not a plain word")));
+        }
+        Ok(self.root.join("blobs").join(scope).join("sha256").join(digest.hex()))
+    }
+}
+
+/// Group readable; a parent's set-group-id bit is inherited.
+fn make_folder(path: &Path) -> Result<(), Error> {
+    match DirBuilder::new().mode(0o750).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
+    let part = path.with_extension("part");
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).truncate(true).write(true).mode(0o640).open(&part)?;
+        io::Write::write_all(&mut file, text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write().map_err(Error::at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::digest_of;
+
+    #[test]
+    fn a_blob_has_a_name_only_after_it_was_linked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = digest_of(b"bytes");
+        let mut file = store.new_blob().unwrap();
+        file.write_all(b"bytes").unwrap();
+        assert!(store.open_blob("trusted", &digest).unwrap().is_none());
+        store.link(&file, "trusted", &digest).unwrap();
+        store.link(&file, "trusted", &digest).unwrap();
+        let mut text = String::new();
+        let reader = StoreReader::open(folder.path()).unwrap();
+        reader.open_blob("trusted", &digest).unwrap().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "bytes");
+        assert!(reader.open_blob("other", &digest).unwrap().is_none());
+        assert!(reader.open_blob("../trusted", &digest).is_err());
+    }
+
+    #[test]
+    fn a_second_worker_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert!(matches!(Store::open(folder.path()), Err(Error::InUse(_))));
+        let id = store.id();
+        drop(store);
+        assert_eq!(Store::open(folder.path()).unwrap().id(), id);
+    }
+}
