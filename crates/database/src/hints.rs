@@ -1,0 +1,100 @@
+//! Notifications. They only make things sooner: whoever waits also looks for itself, so one that is lost
+//! loses nothing.
+
+use std::time::Duration;
+
+use model::RunId;
+use serde::Deserialize;
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+
+use crate::Database;
+
+/// How long to wait before a lost connection is made again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Something that may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// A run was made or moved.
+    Run(RunId),
+    /// Somebody asked for a started run to be cancelled.
+    Cancel(RunId),
+    /// A publication was made or moved.
+    Publication,
+    /// Hints may have been missed: look at everything.
+    Unknown,
+}
+
+/// An ear at the database.
+#[derive(Debug)]
+pub struct Hints {
+    pool: PgPool,
+    listener: Option<PgListener>,
+}
+
+impl Database {
+    /// Listens from the first call of [`Hints::next`] on.
+    #[must_use]
+    pub fn hints(&self) -> Hints {
+        Hints { pool: self.pool.clone(), listener: None }
+    }
+}
+
+impl Hints {
+    /// The next hint. Never fails: while the database is away it waits.
+    pub async fn next(&mut self) -> Hint {
+        loop {
+            let Some(listener) = &mut self.listener else {
+                self.connect().await;
+                return Hint::Unknown;
+            };
+            match listener.try_recv().await {
+                Ok(Some(notification)) => return read(notification.payload()),
+                // The connection was lost: what was said meanwhile is unknown.
+                Ok(None) => return Hint::Unknown,
+                Err(error) => {
+                    tracing::debug!(%error, "the connection for hints is lost");
+                    self.listener = None;
+                }
+            }
+        }
+    }
+
+    async fn connect(&mut self) {
+        loop {
+            match self.try_connect().await {
+                Ok(listener) => {
+                    self.listener = Some(listener);
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no connection for hints");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_connect(&self) -> Result<PgListener, sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen("slipway").await?;
+        Ok(listener)
+    }
+}
+
+fn read(payload: &str) -> Hint {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Payload {
+        Run { run: RunId },
+        Cancel { cancel: RunId },
+        Publication { #[serde(rename = "publication")] _publication: uuid::Uuid },
+    }
+    match serde_json::from_str(payload) {
+        Ok(Payload::Run { run }) => Hint::Run(run),
+        Ok(Payload::Cancel { cancel }) => Hint::Cancel(cancel),
+        Ok(Payload::Publication { .. }) => Hint::Publication,
+        Err(_) => Hint::Unknown,
+    }
+}

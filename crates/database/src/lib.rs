@@ -1,0 +1,91 @@
+//! The only SQL of the project. In: typed calls of server, worker and publisher. Out: rows as values of
+//! `model`. Deliberately absent: what to do about them. The moves themselves are functions in
+//! `migrations/`, so that no role can make one that is not allowed.
+
+mod cache;
+pub mod cluster;
+mod error;
+mod hints;
+mod logs;
+pub mod migrate;
+mod publisher;
+mod registries;
+mod rescuer;
+mod runs;
+mod sources;
+mod statistics;
+mod worker;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use cache::{CacheEntry, CacheLayer};
+pub use error::Error;
+pub use hints::{Hint, Hints};
+pub use logs::LogSlice;
+pub use publisher::{
+    AfterFailure, BlobState, LeasedPublication, PublicationImage, PublicationLease, Work, WorkBlob,
+};
+pub use registries::Registry;
+pub use rescuer::Rescued;
+pub use runs::{Cancel, CreateRun, NewRun, RunPage, RunRow};
+pub use statistics::QueueStatistics;
+pub use worker::{Held, LeasedRun, NewWorker, Outcome, PublicationBlob, Renewed, Verdict};
+
+/// Longest wait for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Connections of one process.
+const CONNECTIONS: u32 = 16;
+
+/// A pool of connections as one role. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+}
+
+impl Database {
+    /// Reads the address and prepares a pool. Connections are made when they are needed, so a database
+    /// that is away does not fail this.
+    ///
+    /// # Errors
+    /// The address can't be read.
+    #[expect(clippy::unused_async, reason = "the pool needs the runtime that an await proves")]
+    pub async fn connect(url: &str, application: &str) -> Result<Self, Error> {
+        let options = connect_options(url, application)?;
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
+        Ok(Self { pool: pool.connect_lazy_with(options) })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether every migration that this program knows has been applied.
+    ///
+    /// # Errors
+    /// The database does not answer, or this role may not look.
+    pub async fn is_current(&self) -> Result<bool, Error> {
+        let newest = migrate::newest();
+        let found = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM slipway._sqlx_migrations WHERE version = $1 AND success) AS "found!""#,
+            newest
+        );
+        Ok(found.fetch_one(&self.pool).await?)
+    }
+}
+
+/// A statement that hangs holds locks: it is cut.
+fn connect_options(url: &str, application: &str) -> Result<PgConnectOptions, Error> {
+    let options = PgConnectOptions::from_str(url)?;
+    Ok(options
+        .application_name(application)
+        .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")]))
+}

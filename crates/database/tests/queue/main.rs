@@ -1,0 +1,12 @@
+//! The queue, the journal and their walls, against a real Postgres with the roles' own rights.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cancelling;
+mod leasing;
+mod logs;
+mod making;
+mod moves;
+mod publishing;
+mod rescuing;
+mod walls;
+mod world;

@@ -1,0 +1,65 @@
+//! Runs whose holder is gone.
+
+use model::RunStatus;
+
+use crate::world::{World, new_run};
+
+#[tokio::test]
+async fn a_lost_run_is_queued_until_its_attempts_are_used_up() {
+    let world = World::new().await;
+    let run = world.submit().await;
+    for attempt in 1..=3 {
+        world.lease().await;
+        assert!(world.db.server.requeue_expired().await.unwrap().is_empty(), "the lease is fresh");
+        world.expire_leases().await;
+        let rescued = world.db.server.requeue_expired().await.unwrap();
+        let became = if attempt < 3 { RunStatus::Queued } else { RunStatus::Failed };
+        assert_eq!(rescued.iter().map(|r| (r.run, r.became)).collect::<Vec<_>>(), [(run, became)]);
+        world.skip_pause().await;
+    }
+    assert_eq!(world.run(run).await.failure.unwrap().kind, "attempts_exhausted");
+    let outcomes = world.db.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM slipway.attempts").await;
+    assert_eq!(outcomes.as_deref(), Some("lost lost lost"));
+}
+
+#[tokio::test]
+async fn a_lost_run_beyond_its_time_ends_and_a_cancelled_one_too() {
+    let world = World::new().await;
+    let late = world.submit().await;
+    world.lease().await;
+    world.db.execute("UPDATE slipway.run_queue SET deadline = now() - interval '1 second'").await;
+    let cancelled = world.submit_as(new_run("local")).await;
+    world.lease().await;
+    world.db.server.request_cancel(cancelled).await.unwrap();
+    world.expire_leases().await;
+    world.db.server.requeue_expired().await.unwrap();
+    assert_eq!(world.run(late).await.status, RunStatus::TimedOut);
+    assert_eq!(world.run(cancelled).await.status, RunStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn after_a_time_without_the_database_holders_get_time_to_renew() {
+    let world = World::new().await;
+    world.submit().await;
+    world.lease().await;
+    world.expire_leases().await;
+    world.db.execute("UPDATE slipway.rescuer SET worked_at = now() - interval '1 minute'").await;
+    assert!(world.db.server.requeue_expired().await.unwrap().is_empty());
+    assert!(world.db.server.requeue_expired().await.unwrap().is_empty(), "also the next time");
+    world.db.execute("UPDATE slipway.rescuer SET resumed_at = now() - interval '16 seconds'").await;
+    assert_eq!(world.db.server.requeue_expired().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_on_a_machine_that_is_gone_is_built_again() {
+    let world = World::new().await;
+    let run = world.publishing().await.run;
+    let old = "now() - interval '6 minutes'";
+    world.expire_leases().await;
+    world.db.execute(&format!("UPDATE slipway.publications SET created_at = {old}")).await;
+    assert!(world.db.server.requeue_expired().await.unwrap().is_empty(), "its worker is alive");
+    world.db.execute(&format!("UPDATE slipway.workers SET seen_at = {old}")).await;
+    world.db.server.requeue_expired().await.unwrap();
+    let row = world.run(run).await;
+    assert_eq!((row.status, row.attempt), (RunStatus::Queued, 2));
+}
