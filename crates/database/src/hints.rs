@@ -87,9 +87,16 @@ fn read(payload: &str) -> Hint {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Payload {
-        Run { run: RunId },
-        Cancel { cancel: RunId },
-        Publication { #[serde(rename = "publication")] _publication: uuid::Uuid },
+        Run {
+            run: RunId,
+        },
+        Cancel {
+            cancel: RunId,
+        },
+        Publication {
+            #[serde(rename = "publication")]
+            _publication: uuid::Uuid,
+        },
     }
     match serde_json::from_str(payload) {
         Ok(Payload::Run { run }) => Hint::Run(run),

@@ -42,8 +42,13 @@ impl Database {
         let Some(log) = log.fetch_optional(&self.pool).await? else {
             return Ok(LogSlice { attempt: 1, offset: 0, bytes: Vec::new(), next_offset: 0, complete: true });
         };
-        let mut slice =
-            LogSlice { attempt: log.attempt, offset, bytes: Vec::new(), next_offset: offset, complete: false };
+        let mut slice = LogSlice {
+            attempt: log.attempt,
+            offset,
+            bytes: Vec::new(),
+            next_offset: offset,
+            complete: false,
+        };
         if offset >= log.end {
             slice.next_offset = log.end;
             slice.complete = log.over;

@@ -106,7 +106,9 @@ pub async fn run(owner: &str) -> Result<(), Error> {
     sqlx::raw_sql("CREATE SCHEMA IF NOT EXISTS slipway").execute(&mut connection).await?;
     MIGRATIONS.run(&mut connection).await?;
     // The server says on /readyz whether they are all there.
-    sqlx::raw_sql("GRANT SELECT ON slipway._sqlx_migrations TO slipway_server").execute(&mut connection).await?;
+    sqlx::raw_sql("GRANT SELECT ON slipway._sqlx_migrations TO slipway_server")
+        .execute(&mut connection)
+        .await?;
     connection.close().await?;
     Ok(())
 }

@@ -49,6 +49,8 @@ impl Database {
     /// # Errors
     /// The database is away.
     pub async fn registry_names(&self) -> Result<Vec<String>, Error> {
-        Ok(sqlx::query_scalar!("SELECT name FROM slipway.registries ORDER BY name").fetch_all(&self.pool).await?)
+        Ok(sqlx::query_scalar!("SELECT name FROM slipway.registries ORDER BY name")
+            .fetch_all(&self.pool)
+            .await?)
     }
 }

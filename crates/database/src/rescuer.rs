@@ -19,9 +19,8 @@ impl Database {
     /// # Errors
     /// The database is away.
     pub async fn requeue_expired(&self) -> Result<Vec<Rescued>, Error> {
-        let rows = sqlx::query!(
-            r#"SELECT run_id AS "run_id!", became AS "became!" FROM slipway.requeue_expired()"#
-        );
+        let rows =
+            sqlx::query!(r#"SELECT run_id AS "run_id!", became AS "became!" FROM slipway.requeue_expired()"#);
         let rows = rows.fetch_all(&self.pool).await?;
         rows.into_iter()
             .map(|row| Ok(Rescued { run: RunId(row.run_id), became: parse(&row.became)? }))

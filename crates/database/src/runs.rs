@@ -220,8 +220,12 @@ impl Database {
             cursor.map(|cursor| cursor.0),
             i64::from(limit) + 1
         );
-        let mut runs =
-            rows.fetch_all(&self.pool).await?.into_iter().map(RunRow::try_from).collect::<Result<Vec<_>, _>>()?;
+        let mut runs = rows
+            .fetch_all(&self.pool)
+            .await?
+            .into_iter()
+            .map(RunRow::try_from)
+            .collect::<Result<Vec<_>, _>>()?;
         let more = runs.len() > limit as usize;
         runs.truncate(limit as usize);
         let next = runs.last().map(|run| run.id).filter(|_| more);

@@ -86,10 +86,19 @@ pub struct PublicationBlob {
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// Built; now it has to be pushed.
-    Publishing { image: BuiltImage, revision: Option<GitRevision> },
+    Publishing {
+        image: BuiltImage,
+        revision: Option<GitRevision>,
+    },
     /// Built, and nothing is to be pushed.
-    Succeeded { image: BuiltImage, revision: Option<GitRevision> },
-    Failed { failure: Failure, revision: Option<GitRevision> },
+    Succeeded {
+        image: BuiltImage,
+        revision: Option<GitRevision>,
+    },
+    Failed {
+        failure: Failure,
+        revision: Option<GitRevision>,
+    },
     Cancelled,
     TimedOut(Failure),
 }
@@ -256,8 +265,13 @@ impl Database {
         token: &LeaseToken,
         sequence: i32,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let chunk =
-            sqlx::query_scalar!("SELECT slipway.source_chunk($1, $2, $3, $4)", run.0, epoch.0, token.0, sequence);
+        let chunk = sqlx::query_scalar!(
+            "SELECT slipway.source_chunk($1, $2, $3, $4)",
+            run.0,
+            epoch.0,
+            token.0,
+            sequence
+        );
         Ok(chunk.fetch_one(&self.pool).await?)
     }
 

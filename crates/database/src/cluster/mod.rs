@@ -50,7 +50,8 @@ impl Cluster {
     pub async fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
         let prepared = options.clone();
         let binaries = tokio::task::spawn_blocking(move || make::prepare(&prepared)).await;
-        let binaries = binaries.map_err(|error| ClusterError::io("preparing", std::io::Error::other(error)))??;
+        let binaries =
+            binaries.map_err(|error| ClusterError::io("preparing", std::io::Error::other(error)))??;
         let postmaster = Postmaster::start(&binaries, &options)?;
         let cluster = Self { socket: options.socket, postmaster };
         match cluster.come_up().await {

@@ -24,7 +24,8 @@ async fn a_started_run_hears_of_it_and_can_no_longer_succeed() {
     let run = world.submit().await;
     let leased = world.lease().await;
     assert_eq!(world.db.server.request_cancel(run).await.unwrap(), Cancel::Requested);
-    let held = Held { run, epoch: leased.epoch, token: leased.token.clone(), progress: serde_json::json!({}) };
+    let held =
+        Held { run, epoch: leased.epoch, token: leased.token.clone(), progress: serde_json::json!({}) };
     let renewed = world.db.worker.renew_leases(world.worker, &[held]).await.unwrap();
     assert_eq!(renewed[0].verdict, Verdict::Cancel);
     let outcome = Outcome::Publishing { image: image(), revision: None };

@@ -41,7 +41,8 @@ async fn each_attempt_has_a_log_of_its_own() {
     for attempt in [1, 2] {
         let leased = world.lease().await;
         let line = format!("attempt {attempt}");
-        let written = world.db.worker.append_log(run, leased.epoch, &leased.token, attempt, 0, line.as_bytes());
+        let written =
+            world.db.worker.append_log(run, leased.epoch, &leased.token, attempt, 0, line.as_bytes());
         written.await.unwrap();
         let outcome = Outcome::Failed { failure: service_failure(), revision: None };
         world.finish(&leased, outcome).await.unwrap();

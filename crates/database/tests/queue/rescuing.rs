@@ -18,7 +18,8 @@ async fn a_lost_run_is_queued_until_its_attempts_are_used_up() {
         world.skip_pause().await;
     }
     assert_eq!(world.run(run).await.failure.unwrap().kind, "attempts_exhausted");
-    let outcomes = world.db.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM slipway.attempts").await;
+    let outcomes =
+        world.db.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM slipway.attempts").await;
     assert_eq!(outcomes.as_deref(), Some("lost lost lost"));
 }
 

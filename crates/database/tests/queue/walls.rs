@@ -11,15 +11,30 @@ async fn worker_and_publisher_may_call_their_functions_and_nothing_else() {
     for role in ["slipway_worker", "slipway_publisher"] {
         let mut connection = PgConnection::connect(&world.db.url(role)).await.unwrap();
         for table in [
-            "registries", "runs", "run_queue", "workers", "attempts", "step_runs", "log_chunks", "publications",
-            "publication_images", "publication_blobs", "sources", "source_chunks", "cache_entries",
-            "idempotency_keys", "rescuer",
+            "registries",
+            "runs",
+            "run_queue",
+            "workers",
+            "attempts",
+            "step_runs",
+            "log_chunks",
+            "publications",
+            "publication_images",
+            "publication_blobs",
+            "sources",
+            "source_chunks",
+            "cache_entries",
+            "idempotency_keys",
+            "rescuer",
         ] {
-            for statement in [format!("SELECT FROM slipway.{table}"), format!("DELETE FROM slipway.{table}")] {
+            for statement in [format!("SELECT FROM slipway.{table}"), format!("DELETE FROM slipway.{table}")]
+            {
                 refused(&mut connection, role, &statement).await;
             }
         }
-        for function in ["request_cancel(gen_random_uuid())", "requeue_expired()", "end_run(NULL, NULL, NULL, NULL)"] {
+        for function in
+            ["request_cancel(gen_random_uuid())", "requeue_expired()", "end_run(NULL, NULL, NULL, NULL)"]
+        {
             refused(&mut connection, role, &format!("SELECT slipway.{function}")).await;
         }
     }

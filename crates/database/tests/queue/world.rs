@@ -2,37 +2,37 @@
 
 use database::{CreateRun, LeasedRun, NewRun, NewWorker, Outcome, RunRow};
 use model::{
-    BuildSpec, BuiltImage, Descriptor, Digest, Failure, Layer, LayerSource, MediaType, Platform, RunId, RunStatus,
-    SourceSpec, StoreId, WorkerId,
+    BuildSpec, BuiltImage, Descriptor, Digest, Failure, Layer, LayerSource, MediaType, Platform, RunId,
+    RunStatus, SourceSpec, StoreId, WorkerId,
 };
 use test_support::TestDatabase;
 use uuid::Uuid;
 
-pub struct World {
-    pub db: TestDatabase,
-    pub worker: WorkerId,
-    pub store: StoreId,
+pub(crate) struct World {
+    pub(crate) db: TestDatabase,
+    pub(crate) worker: WorkerId,
+    pub(crate) store: StoreId,
 }
 
-pub fn spec() -> BuildSpec {
+pub(crate) fn spec() -> BuildSpec {
     let source = SourceSpec::parse_git("https://example.com/team/app.git#main").unwrap();
     BuildSpec { images: vec!["team/app:1".to_owned()], ..BuildSpec::new(source) }
 }
 
-pub fn new_run(registry: &str) -> NewRun {
+pub(crate) fn new_run(registry: &str) -> NewRun {
     NewRun { registry: registry.to_owned(), spec: spec(), idempotency: None, priority: 0, max_attempts: 3 }
 }
 
-pub fn digest(text: &str) -> Digest {
+pub(crate) fn digest(text: &str) -> Digest {
     use sha2::Digest as _;
     Digest::from_sha256(sha2::Sha256::digest(text).into())
 }
 
-pub fn descriptor(text: &str, media_type: &str) -> Descriptor {
+pub(crate) fn descriptor(text: &str, media_type: &str) -> Descriptor {
     Descriptor { media_type: media_type.to_owned(), digest: digest(text), size: text.len() as u64 }
 }
 
-pub fn image() -> BuiltImage {
+pub(crate) fn image() -> BuiltImage {
     let layer = |text: &str, source| Layer {
         diff_id: digest(&format!("diff of {text}")),
         descriptor: descriptor(text, MediaType::OCI_LAYER_GZIP),
@@ -47,7 +47,7 @@ pub fn image() -> BuiltImage {
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let db = TestDatabase::new().await;
         db.server.upsert_registry("local", "127.0.0.1:5000", true).await.unwrap();
         let (worker, store) = (WorkerId(Uuid::now_v7()), StoreId(Uuid::now_v7()));
@@ -56,37 +56,41 @@ impl World {
         world
     }
 
-    pub async fn register(&self, worker: WorkerId) {
+    pub(crate) async fn register(&self, worker: WorkerId) {
         let (name, platform) = ("w".to_owned(), Platform::host());
         let new = NewWorker { id: worker, store: self.store, name, platform, slots: 2 };
         self.db.worker.register_worker(&new).await.unwrap();
     }
 
-    pub async fn submit(&self) -> RunId {
+    pub(crate) async fn submit(&self) -> RunId {
         self.submit_as(new_run("local")).await
     }
 
-    pub async fn submit_as(&self, new: NewRun) -> RunId {
+    pub(crate) async fn submit_as(&self, new: NewRun) -> RunId {
         match self.db.server.create_run(new).await.unwrap() {
             CreateRun::Created(run) => run.id,
             other => panic!("{other:?}"),
         }
     }
 
-    pub async fn lease(&self) -> LeasedRun {
+    pub(crate) async fn lease(&self) -> LeasedRun {
         self.db.worker.lease_next(self.worker).await.unwrap().expect("a run is waiting")
     }
 
-    pub async fn run(&self, run: RunId) -> RunRow {
+    pub(crate) async fn run(&self, run: RunId) -> RunRow {
         self.db.server.get_run(run).await.unwrap().unwrap()
     }
 
-    pub async fn finish(&self, leased: &LeasedRun, outcome: Outcome) -> Result<RunStatus, database::Error> {
+    pub(crate) async fn finish(
+        &self,
+        leased: &LeasedRun,
+        outcome: Outcome,
+    ) -> Result<RunStatus, database::Error> {
         self.db.worker.finish(leased.run, leased.epoch, &leased.token, &leased.scope, &outcome).await
     }
 
     /// A run whose image is built and waits for its push.
-    pub async fn publishing(&self) -> LeasedRun {
+    pub(crate) async fn publishing(&self) -> LeasedRun {
         self.submit().await;
         let leased = self.lease().await;
         let outcome = Outcome::Publishing { image: image(), revision: None };
@@ -95,7 +99,7 @@ impl World {
     }
 
     /// Makes every lease run out, as if its holder had been gone for long, and the rescuer ready.
-    pub async fn expire_leases(&self) {
+    pub(crate) async fn expire_leases(&self) {
         self.db
             .execute(
                 "UPDATE slipway.run_queue SET lease_expires_at = now() - interval '1 second' WHERE status = 'started';
@@ -107,17 +111,17 @@ impl World {
     }
 
     /// Ends the pause before a next attempt.
-    pub async fn skip_pause(&self) {
+    pub(crate) async fn skip_pause(&self) {
         self.db
             .execute("UPDATE slipway.run_queue SET not_before = now(); UPDATE slipway.publications SET next_try_at = now()")
             .await;
     }
 }
 
-pub fn service_failure() -> Failure {
+pub(crate) fn service_failure() -> Failure {
     Failure::service("cell_died", "The cell ended without a result.", "")
 }
 
-pub fn user_failure() -> Failure {
+pub(crate) fn user_failure() -> Failure {
     Failure::user("run_failed", "The command failed.", "")
 }
