@@ -27,7 +27,9 @@ impl Error {
     pub fn failure(&self) -> Failure {
         let message = format!("The content store failed: {self}.");
         match self {
-            Self::InUse(_) => Failure::service("store_in_use", message, "Stop the other worker, or give this one --store."),
+            Self::InUse(_) => {
+                Failure::service("store_in_use", message, "Stop the other worker, or give this one --store.")
+            }
             Self::Io(error) | Self::Path { error, .. } if error.kind() == io::ErrorKind::StorageFull => {
                 Failure::service("disk_full", message, "Free space on the worker's disk.")
             }

@@ -141,7 +141,10 @@ impl StoreReader {
     fn path(&self, scope: &str, digest: &Digest) -> Result<PathBuf, Error> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if scope.is_empty() || !scope.bytes().all(plain) {
-            return Err(Error::Io(io::Error::new(io::ErrorKind::InvalidInput, "a scope that is not a plain word")));
+            return Err(Error::Io(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a scope that is not a plain word",
+            )));
         }
         Ok(self.root.join("blobs").join(scope).join("sha256").join(digest.hex()))
     }
