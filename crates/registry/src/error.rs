@@ -1,0 +1,148 @@
+//! What registries and the way to them do wrong, and whose it is to mend.
+
+use model::{Failure, ImageReference, Platform};
+
+/// A refusal, or none of the registry's answers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no image {0}")]
+    ImageNotFound(ImageReference),
+    #[error("the registry lets nobody read {0} without a credential")]
+    ImageDenied(ImageReference),
+    #[error("{image} is not there for {wanted}, only for {}", list(found))]
+    PlatformMissing { image: ImageReference, wanted: Platform, found: Vec<Platform> },
+    /// Valid, but of a kind that is not built upon.
+    #[error("{image} can't be used: {reason}")]
+    Unsupported { image: ImageReference, reason: String },
+    #[error("{what} has another digest than it was asked for by")]
+    DigestMismatch { what: String },
+    #[error("the registry {host} can't be reached: {cause}")]
+    Unreachable { host: String, cause: String },
+    #[error("the registry {host} refuses a push to {repository}: {said}")]
+    Denied { host: String, repository: String, said: String },
+    #[error("the registry {host} answers {status}: {said}")]
+    Refused { host: String, status: u16, said: String },
+    /// What it answers is not what the specification has.
+    #[error("the registry {host} breaks the protocol: {reason}")]
+    Protocol { host: String, reason: String },
+}
+
+fn list(platforms: &[Platform]) -> String {
+    match platforms {
+        [] => "none".to_owned(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+impl Error {
+    pub(crate) fn unreachable(host: &str, error: &reqwest::Error) -> Self {
+        Self::Unreachable { host: host.to_owned(), cause: cause(error) }
+    }
+
+    pub(crate) fn refused(host: &str, status: u16, body: &[u8]) -> Self {
+        Self::Refused { host: host.to_owned(), status, said: said(body) }
+    }
+
+    /// As a run's failure.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let message = sentence(&self.to_string());
+        match self {
+            Self::ImageNotFound(_) => {
+                Failure::user("base_image_not_found", message, "Check the image's name and tag.")
+            }
+            Self::ImageDenied(_) => Failure::user(
+                "base_image_denied",
+                message,
+                "Base images are pulled without a credential: is the name right, and the image public?",
+            ),
+            Self::PlatformMissing { .. } => Failure::user(
+                "image_platform_missing",
+                message,
+                "Build for one of those, or choose another base image.",
+            ),
+            Self::Unsupported { .. } => {
+                Failure::user("image_unsupported", message, "Choose another base image.")
+            }
+            Self::Denied { .. } => Failure::user(
+                "registry_denied",
+                message,
+                "Does the publisher have the right credential (--registry-username), and may it push there?",
+            ),
+            Self::DigestMismatch { .. } => Failure::service(
+                "digest_mismatch",
+                message,
+                "The registry or something before it is broken: pull by hand and compare.",
+            ),
+            Self::Unreachable { .. } => {
+                Failure::service("registry_unreachable", message, "It is tried again; is the address right?")
+            }
+            // What the registry calls our request's fault will be so again.
+            Self::Refused { status, .. }
+                if (400..500).contains(status) && !matches!(status, 408 | 425 | 429) =>
+            {
+                Failure::user("registry_refused", message, "The registry's own words say why.")
+            }
+            Self::Refused { .. } => Failure::service("registry_refused", message, "It is tried again."),
+            Self::Protocol { .. } => {
+                Failure::service("registry_protocol", message, "Is it a registry at all?")
+            }
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+/// The innermost cause: reqwest's own words only repeat the address.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// The registry's own words out of its error body (distribution specification, "Error Codes"), cut to 300
+/// characters.
+pub(crate) fn said(body: &[u8]) -> String {
+    let json = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let first = &json["errors"][0];
+    let words = match (first["code"].as_str(), first["message"].as_str()) {
+        (Some(code), Some(message)) => format!("{message} ({code})"),
+        (Some(code), None) => code.to_owned(),
+        _ => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    let words = if words.is_empty() { "without a word".to_owned() } else { words };
+    words.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registrys_own_words_are_shown_short_and_harmless() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#;
+        assert_eq!(said(body), "requested access is denied (DENIED)");
+        assert_eq!(said(b"\x1b[31m<html>"), "[31m<html>");
+        assert_eq!(said(&[b'x'; 1000]).len(), 300);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_the_services_fault() {
+        for (status, blame) in
+            [(400, "user"), (413, "user"), (429, "service"), (500, "service"), (507, "service")]
+        {
+            let failure = Error::refused("r.example", status, b"").failure();
+            assert_eq!(failure.blame.as_str(), blame, "{status}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Talking to OCI registries (distribution specification 1.1). In: image references, descriptors.
+//! Out: resolved images, byte streams, pushed blobs and manifests. Base images, which strangers name,
+//! are pulled through `egress` without a credential; pushes go to the registry that the operator named,
+//! by `oci-client`. Deliberately absent: files, caches, and whether to try a push again.
+
+mod error;
+mod get;
+mod push;
+mod resolve;
+mod token;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+use model::{Descriptor, ImageReference};
+
+pub use error::Error;
+
+/// How to sign in where images are pushed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    Anonymous,
+    Basic { username: String, password: String },
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::Basic { username, .. } => write!(f, "Basic({username}, …)"),
+        }
+    }
+}
+
+/// A client. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Client {
+    http: egress::Client,
+    tokens: token::Tokens,
+    plain_http: Vec<String>,
+    pusher: Option<push::Pusher>,
+}
+
+impl Client {
+    /// A client that only pulls. The hosts of `plain_http` (`host[:port]`) are spoken to over http, and so
+    /// is every loopback address.
+    #[must_use]
+    pub fn anonymous(http: egress::Client, plain_http: Vec<String>) -> Self {
+        Self { http, tokens: token::Tokens::default(), plain_http, pusher: None }
+    }
+
+    /// A client that also pushes, to `registry` and nowhere else: the credential is for that host.
+    #[must_use]
+    pub fn with_credentials(
+        http: egress::Client,
+        plain_http: Vec<String>,
+        registry: &str,
+        credentials: Credentials,
+    ) -> Self {
+        let plain = is_plain(&plain_http, registry);
+        let pusher = push::Pusher::new(registry, plain, credentials);
+        Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http) }
+    }
+
+    /// A blob of an image, as it comes. Whoever reads it checks its digest.
+    ///
+    /// # Errors
+    /// The registry is unreachable, refuses, or does not have it.
+    pub async fn pull_blob(
+        &self,
+        image: &ImageReference,
+        blob: &Descriptor,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        let response = self.get(image, &format!("blobs/{}", blob.digest), None).await?;
+        let host = image.registry.clone();
+        let parts = response.bytes_stream();
+        Ok(parts.map(move |part| part.map_err(|error| Error::unreachable(&host, &error))).boxed())
+    }
+
+    /// `https://host` or `http://host` of a registry's API.
+    fn base(&self, registry: &str) -> String {
+        // The name in references is not the host's (distribution/reference, `normalize.go`).
+        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+        let scheme = if is_plain(&self.plain_http, registry) { "http" } else { "https" };
+        format!("{scheme}://{host}")
+    }
+}
+
+fn is_plain(plain_http: &[String], registry: &str) -> bool {
+    plain_http.iter().any(|host| host == registry) || is_loopback(registry)
+}
+
+/// As Docker has it: http is fine where nobody else can listen.
+fn is_loopback(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_named_hosts_are_spoken_to_without_tls() {
+        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.8.8", "[::1]:5000"] {
+            assert!(is_plain(&[], host), "{host}");
+        }
+        for host in ["example.com", "localhost.example.com", "10.0.0.1:5000", "[2001:db8::1]:5000"] {
+            assert!(!is_plain(&[], host), "{host}");
+        }
+        assert!(is_plain(&["10.0.0.1:5000".to_owned()], "10.0.0.1:5000"));
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let credentials = Credentials::Basic { username: "ci".into(), password: "hunter2".into() };
+        assert!(!format!("{credentials:?}").contains("hunter2"));
+    }
+}
