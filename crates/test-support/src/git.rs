@@ -1,0 +1,8 @@
+//! Git repositories and a git server for tests: git's own `http-backend` with its default settings,
+//! behind just enough of HTTP/1.1 on loopback.
+
+mod repository;
+mod server;
+
+pub use repository::{Entry, TestRepository};
+pub use server::{GitRequest, GitServer};
