@@ -1,0 +1,110 @@
+//! What can go wrong with layers, and who has to act.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use model::{Digest, Failure};
+
+/// A failure of a layer or of the place where layers are kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the store can't be used.
+    #[error("{}: {error}", path.display())]
+    Path {
+        /// The file, as a path on this machine or within its layer.
+        path: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// overlayfs can't be mounted.
+    #[error("overlayfs can't stack {layers} layers: {error}")]
+    Mount {
+        /// How many lower layers were asked for.
+        layers: usize,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A layer has an entry that no image may have, or is no tar archive.
+    #[error("{0}")]
+    Invalid(String),
+    /// An archive is not the one its name promises.
+    #[error("the layer {expected} unpacks to {actual}")]
+    Digest {
+        /// The diff id it was asked for by.
+        expected: Digest,
+        /// The digest of what was read.
+        actual: Digest,
+    },
+    /// A layer's archive can't be read.
+    #[error("the layer can't be read: {0}")]
+    Read(io::Error),
+    /// A layer's archive can't be written.
+    #[error("the layer can't be written: {0}")]
+    Write(io::Error),
+    /// A file's owner does not exist in this user namespace.
+    #[error("{} belongs to {user}:{group}, which this machine can't represent", path.display())]
+    Owner {
+        /// The file within its layer.
+        path: PathBuf,
+        /// Its user.
+        user: u32,
+        /// Its group.
+        group: u32,
+    },
+    /// overlayfs left a reference to a lower layer, which no archive can hold.
+    #[error("{} refers to a file of a lower layer", .0.display())]
+    Redirected(PathBuf),
+}
+
+impl Error {
+    pub(crate) fn at<E: Into<io::Error>>(path: impl AsRef<Path>) -> impl FnOnce(E) -> Self {
+        move |error| Self::Path { path: path.as_ref().to_owned(), error: error.into() }
+    }
+
+    pub(crate) fn invalid(path: &Path, what: &str) -> Self {
+        Self::Invalid(format!("`{}` {what}", path.display()))
+    }
+
+    /// As the world outside sees it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        // What crossed the stream as a failure stays what it was.
+        if let Self::Read(error) = self
+            && let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>())
+        {
+            return failure.clone();
+        }
+        let message = format!("A layer failed: {self}.");
+        if self.disk_full() {
+            return Failure::service("disk_full", message, "Free space on the worker's disk.");
+        }
+        match self {
+            Self::Invalid(_) => Failure::user("layer_invalid", message, "Build or push the image again."),
+            Self::Digest { .. } => {
+                Failure::user("digest_mismatch", message, "Build or push the image again.")
+            }
+            Self::Mount { .. } => Failure::service(
+                "overlay_unavailable",
+                message,
+                "Run `slipway doctor` on the worker: it tells what the kernel lacks.",
+            ),
+            Self::Owner { .. } => Failure::service(
+                "store_unusable",
+                message,
+                "Give the worker more subordinate ids (/etc/subuid, /etc/subgid).",
+            ),
+            Self::Path { .. } | Self::Read(_) | Self::Write(_) | Self::Redirected(_) => {
+                Failure::service("store_unusable", message, "See `slipway doctor` and the worker's log.")
+            }
+        }
+    }
+
+    fn disk_full(&self) -> bool {
+        match self {
+            Self::Path { error, .. } | Self::Mount { error, .. } | Self::Read(error) | Self::Write(error) => {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}

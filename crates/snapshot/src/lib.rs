@@ -1,0 +1,24 @@
+//! Layers as folders: unpacked once, stacked by overlayfs, and compared to make the next layer.
+//!
+//! Everything lies on one file system below one root, `d/<id>/fs` being a layer's files, `m/<id>` a place
+//! to mount at, and `layers/<hex>` a link from a diff id to its folder.
+
+mod attributes;
+mod beneath;
+mod diff;
+mod error;
+mod folder;
+mod lookup;
+mod mount;
+mod node;
+mod snapshots;
+mod stack;
+mod stubs;
+mod sweep;
+mod unpack;
+
+pub use diff::{Diff, DiffStats, write_diff};
+pub use error::Error;
+pub use folder::LayerDir;
+pub use snapshots::Snapshots;
+pub use stack::{Active, View};

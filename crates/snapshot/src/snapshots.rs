@@ -1,0 +1,154 @@
+//! All layers below one root, and the names they are found by.
+
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use model::Digest;
+
+use crate::error::Error;
+use crate::folder::{Folder, LayerDir};
+use crate::mount::Marks;
+use crate::stack::{Active, View};
+use crate::{stubs, sweep, unpack};
+
+/// The layers below one root. Several processes may use it at once.
+#[derive(Debug)]
+pub struct Snapshots {
+    root: PathBuf,
+    marks: Marks,
+}
+
+impl Snapshots {
+    /// Opens `root`, making what is missing.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        for folder in [root.to_owned(), root.join("d"), root.join("m"), root.join("layers")] {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(Error::at(&folder))?;
+        }
+        let root = root.canonicalize().map_err(Error::at(root))?;
+        stubs::make(&root.join("d"))?;
+        Ok(Self { root, marks: Marks::of_this_process()? })
+    }
+
+    /// The layer of that name, if it is there.
+    #[must_use]
+    pub fn get(&self, diff_id: &Digest) -> Option<LayerDir> {
+        let target = std::fs::read_link(self.layers().join(diff_id.hex())).ok()?;
+        let fs = self.folders().join(target.file_name()?).join("fs");
+        fs.is_dir().then(|| LayerDir::new(fs))
+    }
+
+    /// Unpacks a layer from its archive, which is read to its end and has to be what `diff_id` says.
+    ///
+    /// # Errors
+    /// The archive is another one, is damaged or hostile, or the disk is full. Nothing is kept then.
+    pub fn unpack(&self, diff_id: &Digest, tar: impl Read) -> Result<LayerDir, Error> {
+        let folder = Folder::new(&self.folders())?;
+        let actual = unpack::unpack(&folder.fs(), self.marks, tar)?;
+        if actual != *diff_id {
+            return Err(Error::Digest { expected: diff_id.clone(), actual });
+        }
+        if self.publish(folder.id(), diff_id)? {
+            return folder.keep();
+        }
+        match self.get(diff_id) {
+            Some(first) => Ok(first),
+            None => folder.keep(),
+        }
+    }
+
+    /// Mounts `lowers`, lowest first, with a new empty layer on top. `mountpoints` adds, below all, the
+    /// folders and files that a container runtime mounts at.
+    ///
+    /// # Errors
+    /// overlayfs can't be mounted.
+    pub fn prepare(&self, lowers: &[LayerDir], mountpoints: bool) -> Result<Active, Error> {
+        let folders = self.folders();
+        let lowest = match (mountpoints, lowers.is_empty()) {
+            (true, _) => Some(stubs::layer(&folders, stubs::STUBS)),
+            (false, true) => Some(stubs::layer(&folders, stubs::EMPTY)),
+            (false, false) => None,
+        };
+        let folder = Folder::new(&folders)?;
+        if let Some(base) = lowers.first() {
+            like(base.path(), &folder.fs())?;
+        }
+        let stack: Vec<LayerDir> = lowest.into_iter().chain(lowers.iter().cloned()).collect();
+        Active::mount(self.marks, &folders, &stack, folder, &self.places())
+    }
+
+    /// Shows `lowers`, lowest first, as one folder to read from.
+    ///
+    /// # Errors
+    /// overlayfs can't be mounted.
+    pub fn view(&self, lowers: &[LayerDir]) -> Result<View, Error> {
+        match lowers {
+            [] => Ok(View::folder(stubs::layer(&self.folders(), stubs::EMPTY))),
+            [only] => Ok(View::folder(only.clone())),
+            _ => View::mount(self.marks, &self.folders(), lowers, &self.places()),
+        }
+    }
+
+    /// Lets `layer` be found by `diff_id`. A layer that is already found by it stays.
+    ///
+    /// # Errors
+    /// It is no layer of this root, or the name can't be written.
+    pub fn name(&self, layer: &LayerDir, diff_id: &Digest) -> Result<(), Error> {
+        let folders = self.folders();
+        let id = layer
+            .id(&folders)
+            .ok_or_else(|| Error::at(layer.path())(io::Error::other("not a layer here")))?;
+        self.publish(id, diff_id).map(drop)
+    }
+
+    /// Removes what nothing names. Only for a root that nothing uses.
+    ///
+    /// # Errors
+    /// A file can't be removed.
+    pub fn sweep(&self) -> Result<(), Error> {
+        sweep::sweep(&self.folders(), &self.places(), &self.layers())
+    }
+
+    /// Whether the folder became the one that `diff_id` names.
+    fn publish(&self, id: &str, diff_id: &Digest) -> Result<bool, Error> {
+        let name = self.layers().join(diff_id.hex());
+        let target = Path::new("../d").join(id);
+        match symlink(&target, &name) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::at(name)(error)),
+        }
+        if self.get(diff_id).is_some() {
+            return Ok(false);
+        }
+        // The name leads nowhere: its folder is gone.
+        let aside = self.layers().join(format!(".{id}"));
+        symlink(&target, &aside).map_err(Error::at(&aside))?;
+        std::fs::rename(&aside, &name).map_err(Error::at(&name))?;
+        Ok(true)
+    }
+
+    fn folders(&self) -> PathBuf {
+        self.root.join("d")
+    }
+
+    fn places(&self) -> PathBuf {
+        self.root.join("m")
+    }
+
+    fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+}
+
+/// The root of a stack is its uppermost folder, so that has to look like the base's.
+fn like(base: &Path, upper: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let stat = std::fs::symlink_metadata(base).map_err(Error::at(base))?;
+    std::os::unix::fs::lchown(upper, Some(stat.uid()), Some(stat.gid())).map_err(Error::at(upper))?;
+    std::fs::set_permissions(upper, stat.permissions()).map_err(Error::at(upper))
+}
