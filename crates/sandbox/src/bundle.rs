@@ -1,0 +1,179 @@
+//! The bundle's `config.json` (OCI runtime specification 1.0.2), after Docker's defaults.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+use serde_json::{Value, json};
+
+use crate::{Error, Network, Process, idmap, seccomp};
+
+/// Docker's default capabilities (moby, `daemon/pkg/oci/caps/defaults.go`).
+pub(crate) const CAPABILITIES: [&str; 14] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+];
+
+/// Docker's masked paths (moby, `daemon/pkg/oci/defaults.go`).
+const MASKED: [&str; 12] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// A file or folder of the host, shown read-only in the sandbox.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shown {
+    pub(crate) source: PathBuf,
+    pub(crate) destination: PathBuf,
+}
+
+/// The whole specification for `process`.
+///
+/// # Errors
+/// The id maps can't be read, or a value does not fit the specification.
+pub(crate) fn spec(process: &Process<'_>, shown: &[Shown]) -> Result<Spec, Error> {
+    let mut mounts = base_mounts();
+    for (source, destination) in [(process.resolv_conf, "/etc/resolv.conf"), (process.hosts, "/etc/hosts")] {
+        mounts.extend(source.map(|source| bind(source, Path::new(destination))));
+    }
+    mounts.extend(shown.iter().map(|s| bind(&s.source, &s.destination)));
+    let spec = json!({
+        "ociVersion": "1.0.2",
+        "root": { "path": process.rootfs, "readonly": false },
+        "hostname": process.hostname,
+        "process": process_part(process),
+        "mounts": mounts,
+        "linux": linux_part(process)?,
+    });
+    serde_json::from_value(spec)
+        .map_err(|e| Error::Host { action: "Writing the bundle", message: e.to_string() })
+}
+
+fn process_part(process: &Process<'_>) -> Value {
+    // As Docker: another user than root holds nothing, and may gain nothing.
+    let held: &[&str] = if process.uid == 0 { &CAPABILITIES } else { &[] };
+    json!({
+        "terminal": false,
+        "user": { "uid": process.uid, "gid": process.gid, "additionalGids": process.groups },
+        "args": process.args,
+        "env": process.env,
+        "cwd": process.cwd,
+        "noNewPrivileges": true,
+        "capabilities": {
+            "bounding": CAPABILITIES, "effective": held, "permitted": held,
+            "inheritable": [], "ambient": [],
+        },
+    })
+}
+
+fn linux_part(process: &Process<'_>) -> Result<Value, Error> {
+    let architecture = model::Platform::host().architecture;
+    let mut namespaces = vec!["pid", "mount", "ipc", "uts", "user"];
+    if process.network == Network::None {
+        namespaces.push("network");
+    }
+    let namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({ "type": kind })).collect();
+    let ids = |file| -> Result<Vec<Value>, Error> {
+        let extent = |(id, size)| json!({ "containerID": id, "hostID": id, "size": size });
+        Ok(idmap::identity(file)?.into_iter().map(extent).collect())
+    };
+    Ok(json!({
+        "namespaces": namespaces,
+        "uidMappings": ids("/proc/self/uid_map")?,
+        "gidMappings": ids("/proc/self/gid_map")?,
+        "maskedPaths": MASKED,
+        "readonlyPaths": READ_ONLY,
+        "seccomp": seccomp::profile(&architecture, &CAPABILITIES)?,
+    }))
+}
+
+/// What every process sees. `/sys` is the host's, read-only and without its cgroups: a new sysfs could
+/// not be mounted by a process that does not own the network namespace.
+fn base_mounts() -> Vec<Value> {
+    let mount = |destination: &str, kind: &str, options: &[&str]| {
+        let source = if kind == "none" { destination } else { kind };
+        json!({ "destination": destination, "type": kind, "source": source, "options": options })
+    };
+    vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+        mount("/sys", "none", &["rbind", "ro", "nosuid", "noexec", "nodev"]),
+        mount("/sys/fs/cgroup", "tmpfs", &["ro", "nosuid", "noexec", "nodev", "mode=755", "size=4k"]),
+    ]
+}
+
+fn bind(source: &Path, destination: &Path) -> Value {
+    json!({
+        "destination": destination, "type": "none", "source": source,
+        "options": ["rbind", "ro", "nosuid", "nodev", "rprivate"],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
+    use oci_spec::runtime::LinuxNamespaceType;
+
+    use super::*;
+
+    fn process(uid: u32, network: Network) -> Process<'static> {
+        Process { uid, network, ..Process::new(Path::new("/rootfs"), &["true"]) }
+    }
+
+    fn namespaces(network: Network) -> Vec<LinuxNamespaceType> {
+        let spec = spec(&process(0, network), &[]).unwrap();
+        spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap().iter().map(|n| n.typ()).collect()
+    }
+
+    #[test]
+    fn the_cells_network_is_had_by_naming_no_namespace() {
+        assert!(namespaces(Network::None).contains(&LinuxNamespaceType::Network));
+        assert!(!namespaces(Network::Cell).contains(&LinuxNamespaceType::Network));
+    }
+
+    #[test]
+    fn an_ordinary_user_holds_no_capability() {
+        let held = |uid| {
+            let spec = spec(&process(uid, Network::None), &[]).unwrap();
+            let process = spec.process().clone().unwrap();
+            assert_eq!(process.no_new_privileges(), Some(true));
+            process.capabilities().as_ref().unwrap().effective().as_ref().unwrap().len()
+        };
+        assert_eq!((held(0), held(1000)), (14, 0));
+    }
+
+    #[test]
+    fn the_hosts_cgroups_are_covered_after_sys_is_mounted() {
+        let spec = spec(&process(0, Network::None), &[]).unwrap();
+        let order: Vec<PathBuf> =
+            spec.mounts().as_ref().unwrap().iter().map(|m| m.destination().clone()).collect();
+        let at = |path: &str| order.iter().position(|p| p == Path::new(path)).unwrap();
+        assert!(at("/sys") < at("/sys/fs/cgroup"));
+    }
+}
