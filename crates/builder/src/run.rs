@@ -1,0 +1,170 @@
+//! RUN: one process in the sandbox, on top of the parent's files.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use model::{Exec, Failure};
+use sandbox::{Exit, Network, Process};
+
+use crate::accounts::{Account, Accounts};
+use crate::error::disk_full;
+use crate::layers::{Layers, Stack};
+use crate::log::VertexLog;
+use crate::rooted::Root;
+use crate::{Error, Workshop};
+
+const HOSTNAME: &str = "buildkitsandbox";
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Less free space than this after a failed command, and the disk is to blame.
+const FULL: u64 = 1 << 20;
+
+/// What all RUNs of a build share.
+pub(crate) struct Runner<'a> {
+    workshop: &'a Workshop<'a>,
+    epoch: Option<i64>,
+    network: OnceLock<Result<Network, Failure>>,
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
+    pub(crate) stop: sandbox::Stop,
+}
+
+impl<'a> Runner<'a> {
+    /// Writes the two files that every RUN is shown.
+    ///
+    /// # Errors
+    /// The scratch folder can't be written.
+    pub(crate) fn new(workshop: &'a Workshop<'a>, epoch: Option<i64>) -> Result<Self, Error> {
+        let write = |name: &str, text: &str| -> Result<PathBuf, Error> {
+            let path = workshop.scratch.join(name);
+            std::fs::write(&path, text).map_err(Error::io(format!("Writing {name}")))?;
+            Ok(path)
+        };
+        // The forwarder of the cell's network (slirp4netns' default).
+        let resolv_conf = write("resolv.conf", "nameserver 10.0.2.3\n")?;
+        let hosts = format!("127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        let hosts = write("hosts", &hosts)?;
+        Ok(Self {
+            workshop,
+            epoch,
+            network: OnceLock::new(),
+            resolv_conf,
+            hosts,
+            stop: sandbox::Stop::default(),
+        })
+    }
+
+    /// Runs it to its end and answers the layer's folder.
+    ///
+    /// # Errors
+    /// The user is unknown, the sandbox refuses, or the command fails.
+    pub(crate) fn run(
+        &self,
+        exec: &Exec,
+        number: usize,
+        parent: &Stack,
+        layers: &Layers<'_>,
+        log: &VertexLog<'_>,
+    ) -> Result<snapshot::LayerDir, Error> {
+        let lowers = layers.folders(parent)?;
+        let active = layers.snapshots.prepare(&lowers, true).map_err(|error| error.failure())?;
+        let root = Root::open(active.root()).map_err(Error::errno("Opening", active.root()))?;
+        let account = Accounts::read(&root)?.process(&exec.user)?;
+        drop(root);
+        let network = self.network(log)?;
+        let process = self.process(exec, &account, active.root(), network);
+        let bundle = self.workshop.scratch.join(format!("run-{number}"));
+        let mut output = log.output();
+        let exit = sandbox::run(self.workshop.runtime, &bundle, &process, &mut |stream, bytes| {
+            output.write(stream, bytes);
+        });
+        let last = output.finish();
+        let exit = exit.map_err(|error| self.because_of_the_disk().unwrap_or_else(|| error.failure()))?;
+        let _ = std::fs::remove_dir_all(&bundle);
+        if exit != Exit::Code(0) {
+            return Err(self.because_of_the_disk().unwrap_or_else(|| run_failed(exec, exit, &last)).into());
+        }
+        Ok(active.commit().map_err(|error| error.failure())?)
+    }
+
+    fn process<'p>(
+        &'p self,
+        exec: &Exec,
+        account: &Account,
+        rootfs: &'p Path,
+        network: Network,
+    ) -> Process<'p> {
+        Process {
+            rootfs,
+            args: exec.args.clone(),
+            env: environment(exec, account, self.epoch),
+            cwd: exec.cwd.clone(),
+            uid: account.uid,
+            gid: account.gid,
+            groups: account.groups.clone(),
+            hostname: HOSTNAME,
+            network,
+            resolv_conf: Some(&self.resolv_conf),
+            hosts: Some(&self.hosts),
+            stop: Some(&self.stop),
+        }
+    }
+
+    /// Asked for once, when the first RUN is about to run. A host that can't give one is no failure:
+    /// many a RUN needs none.
+    fn network(&self, log: &VertexLog<'_>) -> Result<Network, Failure> {
+        let ask = || match self.workshop.outside.network() {
+            Ok(()) => Ok(Network::Cell),
+            Err(failure) if failure.kind == "network_unavailable" => {
+                log.line(&format!("RUN has no network here: {}", failure.message));
+                Ok(Network::None)
+            }
+            Err(failure) => Err(failure),
+        };
+        self.network.get_or_init(ask).clone()
+    }
+
+    fn because_of_the_disk(&self) -> Option<Failure> {
+        let space = rustix::fs::statvfs(self.workshop.scratch).ok()?;
+        let full = space.f_bavail.saturating_mul(space.f_frsize) < FULL;
+        full.then(|| disk_full("The command failed, and the worker's disk is full.".to_owned()))
+    }
+}
+
+/// ENV and ARG, the proxies, and what Docker adds where it is not set.
+fn environment(exec: &Exec, account: &Account, epoch: Option<i64>) -> Vec<String> {
+    let mut env: Vec<String> = exec.env.iter().chain(&exec.proxy_env).cloned().collect();
+    let mut add = |variable: String| {
+        let name = variable.split('=').next().unwrap_or_default();
+        if !env.iter().any(|set| set.split('=').next() == Some(name)) {
+            env.push(variable);
+        }
+    };
+    add(DEFAULT_PATH.to_owned());
+    add(format!("HOME={}", account.home));
+    if let Some(epoch) = epoch {
+        add(format!("SOURCE_DATE_EPOCH={epoch}"));
+    }
+    env
+}
+
+fn run_failed(exec: &Exec, exit: Exit, last: &[String]) -> Failure {
+    let command = exec.args.join(" ");
+    let ended = match exit {
+        Exit::Code(code) if code > 128 => format!("exit code {code} (signal {})", code - 128),
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => format!("signal {signal}"),
+    };
+    let mut message = format!("The command `{command}` ended with {ended}.");
+    if !last.is_empty() {
+        message.push_str(" Its last lines were:\n");
+        message.push_str(&last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
+    }
+    let hint = match exit {
+        Exit::Code(127) => "127 means that a program was not found: is it installed in the image?",
+        Exit::Code(126) => "126 means that a file can't be executed: is it executable, for this platform?",
+        Exit::Code(137) | Exit::Signal(9) => "Something killed it; too little memory does.",
+        _ => "",
+    };
+    Failure::user("run_failed", message, hint)
+}
