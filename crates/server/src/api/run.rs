@@ -1,0 +1,171 @@
+//! A run as the API shows it.
+
+use model::{RunId, RunStatus, SourceId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{BlameWord, NewRun, StatusWord};
+
+/// One execution of a build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// Sorts by time of creation.
+    #[schema(value_type = Uuid)]
+    pub id: RunId,
+    /// The registry it was asked for.
+    #[schema(example = "local")]
+    pub registry: String,
+    #[schema(value_type = StatusWord)]
+    pub status: RunStatus,
+    /// From 1; goes up when the service, not the user, is to blame for an end.
+    pub attempt: i32,
+    /// At this many attempts the run fails.
+    pub max_attempts: i32,
+    /// What was asked for.
+    pub spec: NewRun,
+    /// Whether somebody asked for it to be cancelled.
+    pub cancel_requested: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When a worker took the present attempt.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<OffsetDateTime>,
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<OffsetDateTime>,
+    /// The commit that was built; absent for an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// What was pushed, or will be.
+    pub images: Vec<Image>,
+    /// Why it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Revision {
+    /// 40 hexadecimal digits.
+    #[schema(example = "3f786850e387550fdab836ed7e6dc881de23001b")]
+    pub commit: String,
+    /// The committer's time, in seconds since 1970.
+    pub committed_at: i64,
+}
+
+/// One name of the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Image {
+    /// With the registry's address.
+    #[schema(example = "127.0.0.1:5000/team/app:1")]
+    pub reference: String,
+    /// Of the manifest, as read back from the registry; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub digest: Option<model::Digest>,
+}
+
+/// Why a run did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// Stable name.
+    #[schema(example = "command_failed")]
+    pub kind: String,
+    #[schema(value_type = BlameWord)]
+    pub blame: model::Blame,
+    /// What happened, as a sentence.
+    pub message: String,
+    /// What to do about it; may be empty.
+    #[serde(default)]
+    pub hint: String,
+    /// The user's own line, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+}
+
+/// A place in a file the user wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Location {
+    /// Path within the context.
+    #[schema(example = "Dockerfile")]
+    pub file: String,
+    /// Counted from 1.
+    pub line: u32,
+    /// That line as written.
+    pub text: String,
+    /// First marked column, counted from 1; 0 marks the whole line.
+    #[serde(default)]
+    pub column: u32,
+    /// How many characters are marked.
+    #[serde(default)]
+    pub width: u32,
+}
+
+/// Where the files of a build come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Source {
+    /// A git repository over http or https.
+    Git {
+        /// Without user and password.
+        url: String,
+        /// Branch, tag, full commit id or `refs/…`; the remote's HEAD when absent.
+        #[serde(rename = "ref")]
+        reference: Option<String>,
+        /// Folder within the repository.
+        subdirectory: Option<String>,
+    },
+    /// An uploaded tar.gz.
+    Upload {
+        /// As `POST …/sources` answered it.
+        id: Uuid,
+    },
+}
+
+/// Runs, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunPage {
+    pub runs: Vec<Run>,
+    /// Give it as `cursor` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// An uploaded source archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SourceUpload {
+    /// For `source` of a new run: `{"type":"upload","id":…}`.
+    #[schema(value_type = Uuid)]
+    pub id: SourceId,
+    /// Bytes.
+    pub size: u64,
+    /// Of the archive as it was sent.
+    #[schema(value_type = String)]
+    pub digest: model::Digest,
+}
+
+impl From<model::Failure> for Failure {
+    fn from(failure: model::Failure) -> Self {
+        let model::Failure { kind, blame, message, hint, location } = failure;
+        Self { kind, blame, message, hint, location: location.map(|location| (*location).into()) }
+    }
+}
+
+impl From<model::Location> for Location {
+    fn from(location: model::Location) -> Self {
+        let model::Location { file, line, text, column, width } = location;
+        Self { file, line, text, column, width }
+    }
+}
+
+impl From<Failure> for model::Failure {
+    fn from(failure: Failure) -> Self {
+        let Failure { kind, blame, message, hint, location } = failure;
+        let location = location.map(|l| {
+            let Location { file, line, text, column, width } = l;
+            Box::new(model::Location { file, line, text, column, width })
+        });
+        Self { kind, blame, message, hint, location }
+    }
+}

@@ -1,0 +1,75 @@
+//! Every kind of problem that the API answers with: its name, its status and its title. The names are
+//! stable; the page `/problems` lists them.
+
+use axum::http::StatusCode;
+
+/// One kind of problem.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) title: &'static str,
+}
+
+macro_rules! kinds {
+    ($($constant:ident $name:literal $status:ident $title:literal)+) => {
+        $(pub(crate) const $constant: Kind =
+            Kind { name: $name, status: StatusCode::$status, title: $title };)+
+
+        /// All of them, for the page and its test.
+        pub(crate) const ALL: &[&Kind] = &[$(&$constant),+];
+    };
+}
+
+kinds! {
+    JSON_INVALID "json_invalid" BAD_REQUEST "The body is not the JSON that was expected"
+    PARAMETER_INVALID "parameter_invalid" BAD_REQUEST "A parameter can't be read"
+    HEADER_INVALID "header_invalid" BAD_REQUEST "A header can't be read"
+    BODY_BROKEN "body_broken" BAD_REQUEST "The body broke off"
+    REQUEST_INVALID "request_invalid" BAD_REQUEST "The request can't be read"
+    SOURCE_NOT_GZIP "source_not_gzip" UNPROCESSABLE_ENTITY "The upload is not a tar.gz"
+    ORIGIN_REFUSED "origin_refused" FORBIDDEN "Pages of other sites may not call this service"
+    ROUTE_NOT_FOUND "route_not_found" NOT_FOUND "There is nothing at this address"
+    REGISTRY_NOT_FOUND "registry_not_found" NOT_FOUND "Unknown registry"
+    RUN_NOT_FOUND "run_not_found" NOT_FOUND "Unknown run"
+    ATTEMPT_NOT_FOUND "attempt_not_found" NOT_FOUND "Unknown attempt"
+    METHOD_NOT_ALLOWED "method_not_allowed" METHOD_NOT_ALLOWED "This address does not take that method"
+    REQUEST_TIMEOUT "request_timeout" REQUEST_TIMEOUT "The request took too long"
+    RUN_FINISHED "run_finished" CONFLICT "The run has ended"
+    CANCEL_TOO_LATE "cancel_too_late" CONFLICT "The image is being published already"
+    BODY_TOO_LARGE "body_too_large" PAYLOAD_TOO_LARGE "The body is too large"
+    MEDIA_TYPE_UNSUPPORTED "media_type_unsupported" UNSUPPORTED_MEDIA_TYPE "This media type is not taken here"
+    OFFSET_BEYOND_LOG "offset_beyond_log" RANGE_NOT_SATISFIABLE "The log is not that long"
+    HOST_REFUSED "host_refused" MISDIRECTED_REQUEST "This service does not go by that name"
+    SPEC_INVALID "spec_invalid" UNPROCESSABLE_ENTITY "The build can't be done as asked for"
+    SOURCE_NOT_FOUND "source_not_found" UNPROCESSABLE_ENTITY "Unknown source upload"
+    IDEMPOTENCY_KEY_REUSED "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request"
+    INTERNAL "internal" INTERNAL_SERVER_ERROR "Slipway failed"
+    DATABASE_UNAVAILABLE "database_unavailable" SERVICE_UNAVAILABLE "The database can't be reached"
+    NOT_READY "not_ready" SERVICE_UNAVAILABLE "The service can't take work yet"
+}
+
+/// The kind for an answer that a library gave, not one of our handlers.
+pub(crate) fn of_status(status: StatusCode) -> &'static Kind {
+    match status {
+        StatusCode::NOT_FOUND => &ROUTE_NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => &METHOD_NOT_ALLOWED,
+        StatusCode::REQUEST_TIMEOUT => &REQUEST_TIMEOUT,
+        StatusCode::PAYLOAD_TOO_LARGE => &BODY_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => &MEDIA_TYPE_UNSUPPORTED,
+        other if other.is_client_error() => &REQUEST_INVALID,
+        _ => &INTERNAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_statuses_are_errors() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(ALL.iter().all(|kind| kind.status.is_client_error() || kind.status.is_server_error()));
+    }
+}

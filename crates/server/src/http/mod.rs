@@ -1,0 +1,7 @@
+//! What every request passes, whatever its route: its id, who may call, errors as problems.
+
+pub(crate) mod extract;
+pub(crate) mod host;
+pub(crate) mod kind;
+pub(crate) mod problem;
+pub(crate) mod request_id;

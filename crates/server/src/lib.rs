@@ -1,0 +1,21 @@
+//! The role that answers REST v1 and keeps the queue healthy. In: requests on a loopback address, the
+//! database. Out: JSON, log streams, metrics, problems (RFC 9457). Absent: SQL, builds, pushes, and any
+//! credential but its own database role's.
+
+pub mod api;
+mod app;
+mod duties;
+mod error;
+mod http;
+mod listen;
+mod openapi;
+mod router;
+mod routes;
+mod serve;
+
+pub(crate) use app::App;
+pub use app::Config;
+pub use error::Error;
+pub use listen::check_listen_address;
+pub use openapi::document;
+pub use serve::serve;

@@ -1,0 +1,52 @@
+//! The OpenAPI document: what the routes say about themselves, and what holds for all of them.
+
+use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Info, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+
+use crate::api;
+use crate::router;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Slipway", description = "A self-hosted cloud build service for container images.", version = "1"),
+    components(schemas(api::ProblemBody)),
+    tags(
+        (name = "runs", description = "Builds: start, watch, cancel."),
+        (name = "sources", description = "Upload a folder to build."),
+        (name = "operation", description = "For those who run the service."),
+    )
+)]
+struct Base;
+
+/// The document of REST v1, as `/openapi.json` answers it.
+#[must_use]
+pub fn document() -> Document {
+    let (_, document) = router::documented(&crate::Config::default()).split_for_parts();
+    finish(document)
+}
+
+/// What holds for every operation: any error is a problem, and the request has an id.
+pub(crate) fn finish(mut document: Document) -> Document {
+    let mut base = Base::openapi();
+    base.merge(std::mem::take(&mut document));
+    base.info = Info::builder()
+        .title("Slipway")
+        .description(Some("A self-hosted cloud build service for container images."))
+        .version("1")
+        .build();
+    for item in base.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), RefOr::T(problem()));
+        }
+    }
+    base
+}
+
+fn problem() -> utoipa::openapi::Response {
+    let schema = Ref::from_schema_name("ProblemBody");
+    ResponseBuilder::new()
+        .description("Any error, as RFC 9457 has it. `kind` is stable; `/problems` lists the kinds.")
+        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
+        .build()
+}

@@ -1,0 +1,89 @@
+//! `POST /v1/registries/{registry}/runs`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use database::{CreateRun, NewRun as NewRow};
+use model::BuildSpec;
+
+use super::idempotency::IdempotencyKey;
+use super::lookup::{find_registry, run_address, show};
+use crate::App;
+use crate::api::{NewRun, Run};
+use crate::http::extract::{JsonOf, PathOf};
+use crate::http::kind;
+use crate::http::problem::Problem;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// How often a run is tried when the service is to blame.
+const MAX_ATTEMPTS: i32 = 3;
+
+/// Start a build.
+///
+/// It is queued and durable when this answers. With an `Idempotency-Key` a repeated request gets the
+/// same run, and no second one.
+#[utoipa::path(
+    post, path = "/v1/registries/{registry}/runs", tag = "runs", operation_id = "createRun",
+    params(
+        ("registry" = String, Path, description = "Where the image is pushed", example = "local"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters, chosen by the client")
+    ),
+    request_body = NewRun,
+    responses(
+        (status = 201, description = "Queued", body = Run, headers(
+            ("Location" = String, description = "Address of the run"),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request made this run")
+        )),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`spec_invalid`, `source_not_found` or `idempotency_key_reused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create_run(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+    headers: HeaderMap,
+    JsonOf(new): JsonOf<NewRun>,
+) -> Result<Response, Problem> {
+    let registry = find_registry(&app, &registry).await?;
+    let idempotency = IdempotencyKey::of(&headers, &new)?;
+    let spec = BuildSpec::from(new);
+    validate(&spec)?;
+    let row = NewRow {
+        registry: registry.name.clone(),
+        spec,
+        idempotency: idempotency.map(|i| (i.key, i.request)),
+        priority: 0,
+        max_attempts: MAX_ATTEMPTS,
+    };
+    let (run, replayed) = match app.database.create_run(row).await? {
+        CreateRun::Created(run) => (run, false),
+        CreateRun::Replayed(run) => (run, true),
+        CreateRun::KeyReused => return Err(key_reused()),
+    };
+    tracing::Span::current().record("run", tracing::field::display(run.id));
+    let location = run_address(&registry.name, run.id);
+    tracing::info!(run = %run.id, replayed, "run created");
+    let mut response = (StatusCode::CREATED, Json(show(&registry, run))).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn validate(spec: &BuildSpec) -> Result<(), Problem> {
+    spec.validate()
+        .map_err(|error| Problem::new(&kind::SPEC_INVALID, error.message, error.hint).in_field(error.field))
+}
+
+fn key_reused() -> Problem {
+    Problem::new(
+        &kind::IDEMPOTENCY_KEY_REUSED,
+        "An earlier request with this idempotency key asked for something else.",
+        "Choose a new key for each new request; repeat a key only with the same body.",
+    )
+    .in_field("Idempotency-Key")
+}

@@ -1,0 +1,80 @@
+//! `GET /v1/registries/{registry}/runs`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use model::RunStatus;
+use serde::Deserialize;
+
+use super::cursor;
+use super::lookup::{find_registry, runs_address, show};
+use crate::App;
+use crate::api::{RunPage, StatusWord};
+use crate::http::extract::{PathOf, QueryOf};
+use crate::http::kind;
+use crate::http::problem::Problem;
+
+const DEFAULT_LIMIT: u32 = 20;
+const LARGEST_LIMIT: u32 = 200;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+    status: Option<RunStatus>,
+}
+
+/// List runs, newest first.
+///
+/// Pages are stable: a run that is created meanwhile shifts nothing.
+#[utoipa::path(
+    get, path = "/v1/registries/{registry}/runs", tag = "runs", operation_id = "listRuns",
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("status" = Option<StatusWord>, Query, description = "Only runs that stand there"),
+        ("limit" = Option<u32>, Query, description = "Runs on a page, 20 when absent", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
+    ),
+    responses(
+        (status = 200, description = "A page", body = RunPage, headers(
+            ("Link" = Option<String>, description = "The next page, `rel=\"next\"`; absent on the last one")
+        )),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_runs(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+    QueryOf(query): QueryOf<ListQuery>,
+) -> Result<Response, Problem> {
+    let registry = find_registry(&app, &registry).await?;
+    let limit = limit(query.limit)?;
+    let cursor = query.cursor.as_deref().map(cursor::read).transpose()?;
+    let page = app.database.list_runs(&registry.name, query.status, cursor, limit).await?;
+    let next_cursor = page.next.map(cursor::write);
+    let link = next_cursor.as_ref().and_then(|next| {
+        let status = query.status.map_or_else(String::new, |status| format!("&status={status}"));
+        let address = runs_address(&registry.name);
+        HeaderValue::from_str(&format!("<{address}?limit={limit}{status}&cursor={next}>; rel=\"next\"")).ok()
+    });
+    let runs = page.runs.into_iter().map(|run| show(&registry, run)).collect();
+    let mut response = Json(RunPage { runs, next_cursor }).into_response();
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=LARGEST_LIMIT => Ok(limit),
+        limit => Err(Problem::new(
+            &kind::PARAMETER_INVALID,
+            format!("A page of {limit} runs is not possible."),
+            format!("Ask for 1 to {LARGEST_LIMIT}."),
+        )
+        .in_field("limit")),
+    }
+}

@@ -1,0 +1,16 @@
+//! One file an address: its handler, its refusals, its documentation.
+
+pub(crate) mod cancel_run;
+pub(crate) mod create_run;
+pub(crate) mod cursor;
+pub(crate) mod follow;
+pub(crate) mod front;
+pub(crate) mod get_run;
+pub(crate) mod health;
+pub(crate) mod idempotency;
+pub(crate) mod list_runs;
+pub(crate) mod logs;
+pub(crate) mod lookup;
+pub(crate) mod metrics;
+pub(crate) mod problems;
+pub(crate) mod upload_source;

@@ -1,0 +1,79 @@
+//! The accept loop: a connection a task, with time limits on heads and an end that waits for answers.
+
+use std::time::Duration;
+
+use axum::Router;
+use database::Database;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{App, Config, Error, check_listen_address, duties, router};
+
+/// Answers on `listener` until `stop` is cancelled; then log streams end, requests under way are
+/// answered, and the background duties stop.
+///
+/// # Errors
+/// The listener's address is not loopback, or the listener fails.
+pub async fn serve(
+    config: Config,
+    database: Database,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let address = listener.local_addr()?;
+    check_listen_address(address)?;
+    let app = App::new(config, database, stop.clone());
+    let duties = duties::start(&app);
+    let router = router::router(app.clone());
+    tracing::info!(%address, "answering");
+    let connections = GracefulShutdown::new();
+    let builder = builder(app.config());
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => answer(stream, &builder, &router, &connections),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Out of descriptors, mostly: connections that end give some back.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            () = stop.cancelled() => break,
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(app.config().drain, connections.shutdown()).await.is_err() {
+        tracing::warn!("connections that did not end in time are cut");
+    }
+    duties.wait().await;
+    Ok(())
+}
+
+fn builder(config: &Config) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.head_timeout).max_buf_size(64 * 1024);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(config.ping).max_concurrent_streams(100);
+    builder
+}
+
+fn answer(
+    stream: TcpStream,
+    builder: &Builder<TokioExecutor>,
+    router: &Router,
+    connections: &GracefulShutdown,
+) {
+    // A log line should not wait for the next one.
+    let _ = stream.set_nodelay(true);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone())).into_owned();
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke");
+        }
+    });
+}

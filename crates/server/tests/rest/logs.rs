@@ -1,0 +1,95 @@
+//! Logs: as text by offset, and followed as events.
+
+use serde_json::Value;
+
+use crate::world::{World, problem};
+
+/// The events of a whole stream: name, id, data.
+async fn events(world: &World, path: &str, last: Option<&str>) -> Vec<(String, String, Value)> {
+    let mut request = world.get(&format!("{path}/logs")).header("accept", "text/event-stream");
+    if let Some(last) = last {
+        request = request.header("last-event-id", last);
+    }
+    let text = request.send().await.unwrap().text().await.unwrap();
+    let field = |event: &str, name: &str| {
+        let line = event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().trim_start().to_owned()
+    };
+    let events = text.split("\n\n").filter(|event| event.contains("data:"));
+    events
+        .map(|e| (field(e, "event"), field(e, "id"), serde_json::from_str(&field(e, "data")).unwrap()))
+        .collect()
+}
+
+fn text_of(events: &[(String, String, Value)]) -> String {
+    events.iter().filter(|(name, ..)| name == "log").map(|(.., data)| data["text"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn text_is_read_from_an_offset_on() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    world.log(&leased, 0, b"one\ntwo\n").await;
+    let read = async |query: &str| world.get(&format!("{path}/logs{query}")).send().await.unwrap();
+    let answer = read("?offset=4").await;
+    assert_eq!(answer.headers()["x-log-next-offset"], "8");
+    assert_eq!(answer.headers()["x-log-complete"], "false");
+    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
+    assert_eq!(answer.text().await.unwrap(), "two\n");
+    let (status, kind, _) = problem(read("?offset=9").await).await;
+    assert_eq!((status, kind.as_str()), (416, "offset_beyond_log"));
+    let (status, kind, _) = problem(read("?attempt=2").await).await;
+    assert_eq!((status, kind.as_str()), (404, "attempt_not_found"));
+    world.fail(&leased, false).await;
+    assert_eq!(read("").await.headers()["x-log-complete"], "true");
+}
+
+#[tokio::test]
+async fn a_followed_log_comes_as_it_is_written_and_ends_with_the_run() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    let mut stream =
+        world.get(&format!("{path}/logs")).header("accept", "text/event-stream").send().await.unwrap();
+    let mut seen = String::new();
+    // Half a character is held back until the rest is there.
+    let (line, cut) = ("grün\n".as_bytes(), 3);
+    world.log(&leased, 0, &line[..cut]).await;
+    while !seen.contains("\"gr\"") {
+        seen.push_str(&String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap());
+    }
+    world.log(&leased, 3, &line[cut..]).await;
+    world.fail(&leased, false).await;
+    while let Some(bytes) = stream.chunk().await.unwrap() {
+        seen.push_str(&String::from_utf8(bytes.to_vec()).unwrap());
+    }
+    assert!(seen.contains("\"ün\\n\""), "{seen}");
+    assert!(seen.contains("event: end"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_from_any_of_its_events() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    world.log(&leased, 0, b"first attempt\n").await;
+    world.fail(&leased, true).await;
+    world.db.execute("UPDATE slipway.run_queue SET not_before = now()").await;
+    let leased = world.lease().await;
+    world.log(&leased, 0, b"second ").await;
+    world.log(&leased, 7, b"attempt\n").await;
+    world.fail(&leased, false).await;
+
+    let all = events(&world, &path, Some("1:0")).await;
+    assert_eq!(text_of(&all), "first attempt\nsecond attempt\n");
+    assert_eq!(all.last().unwrap().0, "end");
+    assert_eq!(all.last().unwrap().2["status"], "failed");
+    for (at, (_, id, _)) in all.iter().enumerate().filter(|(_, (_, id, _))| !id.is_empty()) {
+        let rest = events(&world, &path, Some(id)).await;
+        assert_eq!(text_of(&rest), text_of(&all[at + 1..]), "from {id}");
+    }
+    let refused = world.get(&format!("{path}/logs")).header("accept", "text/event-stream");
+    let (status, ..) = problem(refused.header("last-event-id", "x").send().await.unwrap()).await;
+    assert_eq!(status, 400);
+}

@@ -1,0 +1,88 @@
+//! What is refused, before anything is changed, and how.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, body, problem};
+
+const RUNS: &str = "/v1/registries/local/runs";
+
+#[tokio::test]
+async fn a_request_that_cannot_be_built_is_refused_with_its_field() {
+    let world = World::new().await;
+    let with = |name: &str, value: Value| {
+        let mut body = body();
+        body[name] = value;
+        body
+    };
+    for (body, field) in [
+        (with("images", json!(["UPPER:1"])), "images"),
+        (with("images", json!(["app:1@sha256:00"])), "images"),
+        (with("dockerfile", json!("../Dockerfile")), "dockerfile"),
+        (with("timeout_seconds", json!(0)), "timeout_seconds"),
+        (with("timeout_seconds", json!(100_000)), "timeout_seconds"),
+        (with("platform", json!("windows/amd64")), "platform"),
+        (with("source_date_epoch", json!(-1)), "source_date_epoch"),
+        (with("source", json!({ "type": "git", "url": "https://example.com/a.git", "ref": "--upload-pack=x" })), "source"),
+        (with("source", json!({ "type": "git", "url": "https://-oProxyCommand/a.git" })), "source"),
+    ] {
+        let (status, kind, problem) = problem(world.post(RUNS).json(&body).send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (422, "spec_invalid"), "{body}: {problem}");
+        assert_eq!(problem["field"], field, "{body}");
+    }
+    let runs = world.db.text("SELECT count(*)::text FROM slipway.runs").await;
+    assert_eq!(runs.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_with_a_stable_kind() {
+    let world = World::new().await;
+    let nobody = uuid::Uuid::now_v7();
+    for (request, status, kind) in [
+        (world.post("/v1/registries/prod/runs").json(&body()), 404, "registry_not_found"),
+        (world.get(&format!("{RUNS}/{nobody}")), 404, "run_not_found"),
+        (world.get(&format!("{RUNS}/{nobody}/logs")), 404, "run_not_found"),
+        (world.get(&format!("{RUNS}/x")), 400, "parameter_invalid"),
+        (world.get("/v2/"), 404, "route_not_found"),
+        (world.http.delete(world.url(RUNS)), 405, "method_not_allowed"),
+        (world.post(RUNS).header("content-type", "application/json").body("{"), 400, "json_invalid"),
+        (world.post(RUNS).json(&json!({ "sauce": 1 })), 400, "json_invalid"),
+        (world.post(RUNS).body("x"), 415, "media_type_unsupported"),
+        (world.post(RUNS).json(&json!({ "source": "x".repeat(5000) })), 413, "body_too_large"),
+        (world.post(RUNS).json(&body()).header("idempotency-key", ""), 400, "header_invalid"),
+    ] {
+        let request = request.build().unwrap();
+        let name = format!("{} {}", request.method(), request.url());
+        let (was, found, _) = problem(world.http.execute(request).await.unwrap()).await;
+        assert_eq!((was, found.as_str()), (status, kind), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_not_there_is_named() {
+    let world = World::new().await;
+    let body = json!({ "source": { "type": "upload", "id": uuid::Uuid::now_v7() } });
+    let (status, kind, problem) = problem(world.post(RUNS).json(&body).send().await.unwrap()).await;
+    assert_eq!((status, kind.as_str(), problem["field"].as_str()), (422, "source_not_found", Some("source")));
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_and_other_names_are_refused() {
+    let world = World::new().await;
+    // A name that a stranger lets point to 127.0.0.1.
+    let (status, kind, _) = problem(world.get(RUNS).header("host", "evil.example").send().await.unwrap()).await;
+    assert_eq!((status, kind.as_str()), (421, "host_refused"));
+    let request = world.post(RUNS).json(&body()).header("origin", "https://evil.example");
+    let (status, kind, _) = problem(request.send().await.unwrap()).await;
+    assert_eq!((status, kind.as_str()), (403, "origin_refused"));
+}
+
+#[tokio::test]
+async fn an_address_that_others_can_reach_is_refused() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
+        let error = server::check_listen_address(address.parse().unwrap()).unwrap_err();
+        assert_eq!(error.failure().kind, "listen_not_loopback");
+    }
+    for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:0"] {
+        server::check_listen_address(address.parse().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,111 @@
+//! Starting, looking, listing, cancelling.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::world::{World, body, json_of, problem};
+
+const RUNS: &str = "/v1/registries/local/runs";
+
+#[tokio::test]
+async fn a_run_is_shown_as_it_was_asked_for() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let run = json_of(world.get(&path)).await;
+    assert_eq!(path, format!("{RUNS}/{}", run["id"].as_str().unwrap()));
+    assert_eq!(run["status"], "queued");
+    assert_eq!(run["attempt"], 1);
+    assert_eq!(run["images"], json!([{ "reference": "127.0.0.1:5000/team/app:1" }]));
+    let source = json!({ "type": "git", "url": "https://example.com/team/app.git", "ref": "main", "subdirectory": "service" });
+    assert_eq!(run["spec"]["source"], source);
+    assert_eq!(run["spec"]["dockerfile"], "Dockerfile");
+}
+
+#[tokio::test]
+async fn a_failed_run_says_why() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    world.fail(&world.lease().await, false).await;
+    let run = json_of(world.get(&path)).await;
+    assert_eq!((run["status"].as_str(), run["failure"]["kind"].as_str()), (Some("failed"), Some("run_failed")));
+    assert_eq!(run["failure"]["blame"], "user");
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_makes_one_run() {
+    let world = World::new().await;
+    let send = async |body: &Value| {
+        world.post(RUNS).header("idempotency-key", "\"7b\"").json(body).send().await.unwrap()
+    };
+    let (first, second) = (send(&body()).await, send(&body()).await);
+    assert!(first.headers().get("idempotency-replayed").is_none());
+    assert_eq!(second.headers()["idempotency-replayed"], "true");
+    assert_eq!(second.status(), 201);
+    let (first, second): (Value, Value) = (first.json().await.unwrap(), second.json().await.unwrap());
+    assert_eq!(first["id"], second["id"]);
+    let other = send(&json!({ "source": "https://example.com/other.git" })).await;
+    let (status, kind, _) = problem(other).await;
+    assert_eq!((status, kind.as_str()), (422, "idempotency_key_reused"));
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_run() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    let began = Instant::now();
+    let short = world.get(&path).header("prefer", "wait=1").send().await.unwrap();
+    assert_eq!(short.headers()["preference-applied"], "wait=1");
+    assert_eq!(short.json::<Value>().await.unwrap()["status"], "started");
+    assert!(began.elapsed() >= Duration::from_secs(1));
+
+    let waiting = tokio::spawn(world.get(&path).header("prefer", "wait=60").send());
+    world.fail(&leased, false).await;
+    let run: Value = waiting.await.unwrap().unwrap().json().await.unwrap();
+    assert_eq!(run["status"], "failed");
+    assert!(began.elapsed() < Duration::from_secs(30), "it did not wait for the minute to end");
+}
+
+#[tokio::test]
+async fn pages_lead_to_each_other() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.submit().await;
+    }
+    let first = world.get(&format!("{RUNS}?limit=2")).send().await.unwrap();
+    let link = first.headers()["link"].to_str().unwrap().to_owned();
+    let first: Value = first.json().await.unwrap();
+    let next = link.strip_prefix('<').unwrap().split_once('>').unwrap().0.to_owned();
+    assert!(next.contains(first["next_cursor"].as_str().unwrap()));
+    let second = json_of(world.get(&next)).await;
+    assert_eq!((first["runs"].as_array().unwrap().len(), second["runs"].as_array().unwrap().len()), (2, 1));
+    assert!(second.get("next_cursor").is_none());
+    for bad in ["?limit=0", "?limit=1000", "?cursor=x", "?status=done", "?page=2"] {
+        let (status, kind, _) = problem(world.get(&format!("{RUNS}{bad}")).send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (400, "parameter_invalid"), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_may_be_repeated_but_not_after_the_end() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let cancel = || world.post(&format!("{path}/cancel")).send();
+    let first = cancel().await.unwrap();
+    assert_eq!(first.status(), 202);
+    assert_eq!(first.json::<Value>().await.unwrap()["status"], "cancelled");
+    assert_eq!(cancel().await.unwrap().status(), 200);
+
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    let run: Value = world.post(&format!("{path}/cancel")).send().await.unwrap().json().await.unwrap();
+    assert_eq!((run["status"].as_str(), run["cancel_requested"].as_bool()), (Some("started"), Some(true)));
+    world.fail(&leased, false).await;
+    assert_eq!(json_of(world.get(&path)).await["status"], "cancelled");
+
+    let path = world.submit().await;
+    world.fail(&world.lease().await, false).await;
+    let (status, kind, _) = problem(world.post(&format!("{path}/cancel")).send().await.unwrap()).await;
+    assert_eq!((status, kind.as_str()), (409, "run_finished"));
+}
