@@ -1,0 +1,110 @@
+//! One blob: the registry has it, or it is mounted from a repository that has, or it is uploaded.
+
+use bytes::Bytes;
+use database::{BlobState, WorkBlob};
+use futures_util::{Stream, StreamExt};
+use model::{Descriptor, Digest, Failure, ImageReference};
+use tokio_util::io::ReaderStream;
+
+use crate::limits;
+use crate::log::size;
+use crate::publication::{Ended, Publication};
+
+/// Makes sure that every repository of the publication has the blob.
+pub(crate) async fn ensure(publication: &Publication, blob: &WorkBlob) -> Result<(), Ended> {
+    let mut there: Option<&str> = None;
+    for repository in &publication.repositories {
+        ensure_in(publication, blob, repository, there).await?;
+        there = Some(repository);
+    }
+    set(publication, &blob.blob.digest, BlobState::Pushed).await
+}
+
+async fn ensure_in(
+    publication: &Publication,
+    blob: &WorkBlob,
+    repository: &str,
+    there: Option<&str>,
+) -> Result<(), Ended> {
+    let (registry, address) = (&publication.registry, publication.leased.registry_address.as_str());
+    let digest = &blob.blob.digest;
+    let has = registry.has_blob(address, repository, digest).await.map_err(|error| error.failure())?;
+    if has {
+        publication.log.line(&format!("exists {digest}"));
+        return Ok(());
+    }
+    let same_registry =
+        blob.source.as_deref().and_then(|source| source.strip_prefix(address)?.strip_prefix('/'));
+    if let Some(from) = there.or(same_registry) {
+        let mounted = registry.mount(address, repository, digest, from).await;
+        if mounted.map_err(|error| error.failure())? {
+            publication.log.line(&format!("mounted {digest} from {from}"));
+            return Ok(());
+        }
+    }
+    set(publication, digest, BlobState::Uploading).await?;
+    upload(publication, blob, repository).await?;
+    publication.log.line(&format!("uploaded {digest} {}", size(blob.blob.size)));
+    Ok(())
+}
+
+async fn upload(publication: &Publication, blob: &WorkBlob, repository: &str) -> Result<(), Failure> {
+    let descriptor = blob.descriptor();
+    let address = &publication.leased.registry_address;
+    let body = body(publication, blob, &descriptor).await?;
+    let pushed = publication.registry.push_blob(address, repository, &descriptor, body);
+    pushed.await.map_err(|error| error.failure())
+}
+
+/// The blob's bytes: from the store, else from the registry that has it. Whether they are the right ones
+/// the registry checks at the end of the upload.
+async fn body(
+    publication: &Publication,
+    blob: &WorkBlob,
+    descriptor: &Descriptor,
+) -> Result<futures_util::stream::BoxStream<'static, std::io::Result<Bytes>>, Failure> {
+    if let Some(scope) = &blob.scope {
+        let file = publication.house.store.open_blob(scope, &descriptor.digest);
+        if let Some(file) = file.map_err(|error| error.failure())? {
+            let file = tokio::fs::File::from_std(file);
+            return Ok(ReaderStream::with_capacity(file, limits::PIECE).boxed());
+        }
+    }
+    let Some(source) = &blob.source else { return Err(missing(&descriptor.digest)) };
+    Ok(pull(publication, source, descriptor).await?.boxed())
+}
+
+/// A base image's layer that nobody needed to unpack, because every step on it was cached.
+async fn pull(
+    publication: &Publication,
+    source: &str,
+    descriptor: &Descriptor,
+) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static, Failure> {
+    let (registry, repository) = source.split_once('/').ok_or_else(|| missing(&descriptor.digest))?;
+    let image = ImageReference {
+        registry: registry.to_owned(),
+        repository: repository.to_owned(),
+        tag: None,
+        digest: Some(descriptor.digest.clone()),
+    };
+    let bytes = publication.registry.pull_blob(&image, descriptor).await.map_err(|error| error.failure())?;
+    Ok(bytes.map(|part| part.map_err(std::io::Error::other)))
+}
+
+async fn set(publication: &Publication, digest: &Digest, state: BlobState) -> Result<(), Ended> {
+    loop {
+        match publication.house.database.blob_state(&publication.leased.lease, digest, state).await {
+            Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
+            written => return Ok(written?),
+        }
+    }
+}
+
+pub(crate) fn missing(digest: &Digest) -> Failure {
+    Failure::service("blob_missing", format!("The store has no blob {digest}."), "The run is tried again.")
+}
+
+pub(crate) fn damaged(digest: &Digest) -> Failure {
+    let message = format!("The store's blob {digest} is damaged.");
+    Failure::service("blob_damaged", message, "Check the disk of the worker's store.")
+}

@@ -1,0 +1,121 @@
+//! Pushes what workers built. In: publications of one store, from the database; blobs, from the store.
+//! Out: images in a registry, and the journal of how far each one is. The only room that holds a
+//! registry's credential. Deliberately absent: anything that a stranger wrote is run or unpacked.
+
+mod blob;
+mod limits;
+mod log;
+mod publication;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use content::StoreReader;
+use database::{Database, Hint};
+use model::Failure;
+use registry::Credentials;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Polling alone is sufficient; a notification only makes it sooner.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How to publish.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The worker's content store.
+    pub store: PathBuf,
+    pub credentials: Credentials,
+    pub egress: egress::Options,
+}
+
+/// Why the publisher can't work.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(#[from] Failure);
+
+/// What all publications share.
+pub(crate) struct House {
+    id: Uuid,
+    store: StoreReader,
+    database: Database,
+    credentials: Credentials,
+    http: egress::Client,
+    /// Rung when there may be something to push.
+    work: Notify,
+}
+
+/// Publishes until `stop`; what is under way then is given up and begun again by the next publisher.
+///
+/// # Errors
+/// No client can be made. A store that is not there yet is waited for.
+pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
+    let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
+    let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
+    let Config { credentials, .. } = config;
+    let work = Notify::new();
+    let house = Arc::new(House { id: Uuid::now_v7(), store, database, credentials, http, work });
+    tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
+    let listening = tokio::spawn(listen(Arc::clone(&house)));
+    let publications = TaskTracker::new();
+    lease_until(&house, &publications, &stop).await;
+    publications.close();
+    publications.wait().await;
+    listening.abort();
+    Ok(())
+}
+
+/// The worker makes the store, and may start later.
+async fn open_store(config: &Config, stop: &CancellationToken) -> Option<StoreReader> {
+    loop {
+        match StoreReader::open(&config.store) {
+            Ok(store) => return Some(store),
+            Err(error) => tracing::debug!(%error, "the publisher waits for the store"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(POLL / 10) => {}
+        }
+    }
+}
+
+async fn lease_until(house: &Arc<House>, publications: &TaskTracker, stop: &CancellationToken) {
+    let slots = Arc::new(Semaphore::new(limits::PUBLICATIONS));
+    loop {
+        let permit = tokio::select! {
+            () = stop.cancelled() => return,
+            permit = Arc::clone(&slots).acquire_owned() => permit,
+        };
+        let Ok(permit) = permit else { return };
+        match house.database.lease_publication(house.id, house.store.id()).await {
+            Ok(Some(leased)) => {
+                let publication = publication::publish(Arc::clone(house), leased, stop.clone());
+                publications.spawn(async move {
+                    publication.await;
+                    drop(permit);
+                });
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "no publication could be leased"),
+        }
+        drop(permit);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = house.work.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+async fn listen(house: Arc<House>) {
+    let mut hints = house.database.hints();
+    loop {
+        if let Hint::Publication | Hint::Unknown = hints.next().await {
+            house.work.notify_one();
+        }
+    }
+}

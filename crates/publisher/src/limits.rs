@@ -1,0 +1,14 @@
+//! How much is done at the same time, and how often.
+
+use std::time::Duration;
+
+/// Publications; those of runs that are still being built count too.
+pub(crate) const PUBLICATIONS: usize = 32;
+/// Blobs of one publication.
+pub(crate) const BLOBS: usize = 4;
+/// Heartbeat of a lease of 15 seconds.
+pub(crate) const RENEW: Duration = Duration::from_secs(4);
+/// How often an open publication is looked at for new blobs.
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
+/// Bytes read from the store at once.
+pub(crate) const PIECE: usize = 1 << 20;

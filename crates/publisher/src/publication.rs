@@ -1,0 +1,205 @@
+//! One publication: blobs as they are announced, then the manifest, the tags last, read back.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::sync::Arc;
+
+use database::{AfterFailure, LeasedPublication, Work};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::{Descriptor, Digest, Failure};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::log::PushLog;
+use crate::{House, blob, limits};
+
+/// The largest manifest that registries take.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// Why a push ended early.
+pub(crate) enum Ended {
+    /// Somebody else has it, or the run was cancelled: write nothing more.
+    Lost,
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<database::Error> for Ended {
+    fn from(error: database::Error) -> Self {
+        if error.is_lease_lost() { Self::Lost } else { Self::Failed(error.failure()) }
+    }
+}
+
+/// A publication being worked on.
+pub(crate) struct Publication {
+    pub(crate) house: Arc<House>,
+    pub(crate) leased: LeasedPublication,
+    pub(crate) registry: registry::Client,
+    pub(crate) log: PushLog,
+    /// Repositories of the image's names, each once.
+    pub(crate) repositories: Vec<String>,
+}
+
+/// Publishes from lease to end.
+pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: CancellationToken) {
+    let span = tracing::info_span!("publication", run = %leased.run, publication = %leased.lease.id);
+    async move {
+        let publication = Publication::new(house, leased);
+        let ended = tokio::select! {
+            ended = publication.push() => ended,
+            () = publication.keep_lease() => Err(Ended::Lost),
+            () = stop.cancelled() => return,
+        };
+        match ended {
+            Ok(digest) => tracing::info!(%digest, "published"),
+            Err(Ended::Lost) => {
+                tracing::info!("the publication was cancelled, or belongs to somebody else now")
+            }
+            Err(Ended::Failed(failure)) => publication.give_back(&failure).await,
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+impl Publication {
+    fn new(house: Arc<House>, leased: LeasedPublication) -> Self {
+        let plain = leased.plain_http.then(|| leased.registry_address.clone());
+        let registry = registry::Client::with_credentials(
+            house.http.clone(),
+            plain.into_iter().collect(),
+            &leased.registry_address,
+            house.credentials.clone(),
+        );
+        let mut seen = HashSet::new();
+        let repositories = leased.images.iter().map(|image| image.repository.clone());
+        let repositories = repositories.filter(|repository| seen.insert(repository.clone())).collect();
+        Self { house, leased, registry, log: PushLog::default(), repositories }
+    }
+
+    /// Returns when the lease is lost.
+    async fn keep_lease(&self) {
+        loop {
+            tokio::time::sleep(limits::RENEW).await;
+            match self.house.database.renew_publication(&self.leased.lease).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The push goes on: what it writes is refused if somebody else took over.
+                Err(error) => tracing::warn!(%error, "a publication's lease could not be renewed"),
+            }
+        }
+    }
+
+    async fn push(&self) -> Result<Digest, Ended> {
+        let mut done = HashSet::new();
+        let manifest = loop {
+            let work = self.look().await?;
+            let fresh = work.blobs.iter().filter(|blob| !done.contains(&blob.blob.digest));
+            let pushed: Vec<Digest> = stream::iter(fresh.cloned().collect::<Vec<_>>())
+                .map(|blob| async move { blob::ensure(self, &blob).await.map(|()| blob.blob.digest) })
+                .buffer_unordered(limits::BLOBS)
+                .try_collect()
+                .await?;
+            done.extend(pushed);
+            match work.manifest {
+                Some(manifest) => break manifest,
+                None => tokio::time::sleep(limits::LOOK).await,
+            }
+        };
+        self.log.flush(&self.house.database, &self.leased.lease).await;
+        self.push_manifest(&manifest).await
+    }
+
+    /// What there is to do; a database that is away is waited for.
+    async fn look(&self) -> Result<Work, Ended> {
+        loop {
+            match self.house.database.publication_work(&self.leased.lease).await {
+                Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
+                work => return Ok(work?),
+            }
+        }
+    }
+
+    async fn push_manifest(&self, manifest: &Descriptor) -> Result<Digest, Ended> {
+        let bytes = self.read_manifest(manifest)?;
+        self.house.database.begin_manifest(&self.leased.lease).await?;
+        let address = &self.leased.registry_address;
+        for image in &self.leased.images {
+            let pushed = self.registry.push_manifest(
+                address,
+                &image.repository,
+                &image.tag,
+                &manifest.media_type,
+                bytes.clone().into(),
+            );
+            pushed.await.map_err(|error| error.failure())?;
+        }
+        for image in &self.leased.images {
+            self.read_back(&image.repository, &image.tag, &manifest.digest).await?;
+            self.log
+                .line(&format!("pushed {address}/{}:{}@{}", image.repository, image.tag, manifest.digest));
+        }
+        self.log.flush(&self.house.database, &self.leased.lease).await;
+        self.end(&manifest.digest).await
+    }
+
+    /// The last word, as often as it takes while the database is away.
+    async fn end(&self, digest: &Digest) -> Result<Digest, Ended> {
+        loop {
+            match self.house.database.published(&self.leased.lease, digest).await {
+                Ok(()) => return Ok(digest.clone()),
+                Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The tag names our manifest. Another push may have moved it meanwhile: then ours is there at least.
+    async fn read_back(&self, repository: &str, tag: &str, digest: &Digest) -> Result<(), Failure> {
+        let address = &self.leased.registry_address;
+        let ask = async |name: &str| {
+            self.registry.manifest_digest(address, repository, name).await.map_err(|error| error.failure())
+        };
+        if ask(tag).await?.as_ref() == Some(digest) {
+            return Ok(());
+        }
+        if ask(digest.as_str()).await?.as_ref() == Some(digest) {
+            self.log.line(&format!("note: another push has moved {repository}:{tag} meanwhile"));
+            return Ok(());
+        }
+        Err(Failure::service(
+            "manifest_not_found_after_push",
+            format!("The registry {address} took the manifest of {repository}:{tag}, but does not have it."),
+            "See the registry's own log; the push is tried again.",
+        ))
+    }
+
+    fn read_manifest(&self, manifest: &Descriptor) -> Result<Vec<u8>, Failure> {
+        let file = self.house.store.open_blob(&self.leased.scope, &manifest.digest);
+        let file = file.map_err(|error| error.failure())?.ok_or_else(|| blob::missing(&manifest.digest))?;
+        let mut bytes = Vec::new();
+        let read = file.take(MANIFEST_LIMIT).read_to_end(&mut bytes);
+        read.map_err(|error| content::Error::from(error).failure())?;
+        match content::digest_of(&bytes) == manifest.digest {
+            true => Ok(bytes),
+            false => Err(blob::damaged(&manifest.digest)),
+        }
+    }
+
+    async fn give_back(&self, failure: &Failure) {
+        tracing::warn!(kind = failure.kind, %failure, "the push failed");
+        self.log.line(&format!("error: {failure}"));
+        self.log.flush(&self.house.database, &self.leased.lease).await;
+        match self.house.database.publication_failed(&self.leased.lease, failure).await {
+            Ok(AfterFailure::Waits) => tracing::info!("the push is tried again after a pause"),
+            Ok(AfterFailure::Failed) => {}
+            // The lease runs out, and the push is tried again.
+            Err(error) => tracing::warn!(%error, "the failed push could not be written down"),
+        }
+    }
+}
