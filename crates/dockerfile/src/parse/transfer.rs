@@ -1,0 +1,56 @@
+//! COPY and ADD.
+
+use super::Parser;
+use super::flags::Flags;
+use crate::error::Error;
+use crate::instruction::{Kind, Transfer};
+use crate::lines::Logical;
+use crate::text::Text;
+use crate::words;
+
+impl Parser {
+    pub(super) fn copy(&self, rest: &Text, line: &Logical, flags: &mut Flags) -> Result<Kind, Error> {
+        let from = flags.value("from")?;
+        let mut transfer = self.transfer(rest, line, flags)?;
+        flags.refuse(&["chmod", "link", "parents", "exclude"], "Leave it out, or do its work in a RUN.")?;
+        transfer.from = from;
+        Ok(Kind::Copy(transfer))
+    }
+
+    pub(super) fn add(&self, rest: &Text, line: &Logical, flags: &mut Flags) -> Result<Kind, Error> {
+        let transfer = self.transfer(rest, line, flags)?;
+        let names = ["chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"];
+        flags.refuse(&names, "Leave it out, or do its work in a RUN.")?;
+        if let Some(remote) = transfer.sources.iter().find(|source| is_remote(&source.string())) {
+            let hint = "Fetch it in a RUN, or put it into the context.";
+            flags.unsupported(Error::unsupported(remote, "ADD of an address", hint));
+        }
+        Ok(Kind::Add(transfer))
+    }
+
+    fn transfer(&self, rest: &Text, line: &Logical, flags: &mut Flags) -> Result<Transfer, Error> {
+        let chown = flags.value("chown")?;
+        if !line.heredocs.is_empty() {
+            let hint = "Put the file into the context, or write it in a RUN.";
+            flags.unsupported(Error::unsupported(rest, "A here-document as a file to copy", hint));
+        }
+        let mut words = words::json_array(rest).unwrap_or_else(|| words::blank_separated(rest, self.escape));
+        match (words.pop(), words.is_empty()) {
+            (Some(dest), false) => Ok(Transfer { from: None, chown, sources: words, dest }),
+            (one, _) => {
+                let at = one.unwrap_or_else(|| rest.clone());
+                Err(Error::syntax(
+                    &at,
+                    "A destination is missing.",
+                    "Write the sources first, then where they go.",
+                ))
+            }
+        }
+    }
+}
+
+/// What BuildKit would fetch instead of copying.
+fn is_remote(source: &str) -> bool {
+    let lower = source.to_lowercase();
+    ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| lower.starts_with(scheme))
+}
