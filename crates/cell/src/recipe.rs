@@ -1,0 +1,147 @@
+//! One run inside its cell, on one screen: source → plan → build.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use builder::{Options, Workshop};
+use dockerfile::Dockerfile;
+use model::{BuildGraph, BuildSpec, BuiltImage, Failure, GitRevision, Platform, SourceSpec, SourceTree};
+use port::{Finish, Outside};
+use sandbox::Runtime;
+use snapshot::Snapshots;
+
+use crate::{BuildJob, Job, sweep};
+
+/// Does what the cell was started for.
+pub(crate) fn carry_out(job: &Job, outside: &dyn Outside) -> Finish {
+    let result = match job {
+        Job::Adopt { folder } => sweep::adopt(folder),
+        Job::Sweep { cells, boot_id } => sweep::sweep(cells, boot_id),
+        Job::Clear { folder } => sweep::clear(folder),
+        Job::Build(job) => return build(job, outside),
+    };
+    match result {
+        Ok(()) => Finish::Done,
+        Err(failure) => Finish::Failed { failure, revision: None },
+    }
+}
+
+fn build(job: &BuildJob, outside: &dyn Outside) -> Finish {
+    let mut revision = None;
+    let finish = match try_build(job, outside, &mut revision) {
+        Ok(image) => Finish::Built { image: Box::new(image), revision },
+        Err(failure) => Finish::Failed { failure, revision },
+    };
+    if let Err(failure) = sweep::clear(&job.scratch()) {
+        outside.log(&format!("The run's folder stays until the worker starts again: {failure}\n"));
+    }
+    finish
+}
+
+fn try_build(
+    job: &BuildJob,
+    outside: &dyn Outside,
+    revision: &mut Option<GitRevision>,
+) -> Result<BuiltImage, Failure> {
+    let scratch = job.scratch();
+    let runtime = Runtime::find(job.runtime.as_deref()).map_err(|error| error.failure())?;
+    sandbox::prepare_host(&runtime).map_err(|error| error.failure())?;
+    let snapshots = Snapshots::open(&job.snapshots()).map_err(|error| error.failure())?;
+
+    let tree = fetch(&job.spec, outside, &make_folder(&scratch, "context")?)?;
+    revision.clone_from(&tree.revision);
+    let graph = plan(&job.spec, &tree, outside)?;
+    let ignore = source::Ignore::read(&tree.root, &job.spec.dockerfile)?;
+
+    let work = make_folder(&scratch, "build")?;
+    let workshop = Workshop {
+        snapshots: &snapshots,
+        runtime: &runtime,
+        scratch: &work,
+        outside,
+        cores: job.cores,
+        clock: now,
+    };
+    let options = Options { no_cache: job.spec.no_cache, source_date_epoch: job.spec.source_date_epoch };
+    builder::build(&workshop, &graph, &tree, &|path, is_dir| ignore.excludes(path, is_dir), &options)
+}
+
+fn fetch(spec: &BuildSpec, outside: &dyn Outside, dest: &Path) -> Result<SourceTree, Failure> {
+    match &spec.source {
+        SourceSpec::Git { reference, subdirectory, .. } => {
+            let tree = source::fetch_git(outside, reference.as_deref(), subdirectory.as_deref(), dest)?;
+            if let Some(revision) = &tree.revision {
+                outside.log(&format!("source: commit {}\n", revision.commit));
+            }
+            Ok(tree)
+        }
+        SourceSpec::Upload { .. } => source::unpack_upload(outside, dest),
+    }
+}
+
+fn plan(spec: &BuildSpec, tree: &SourceTree, outside: &dyn Outside) -> Result<BuildGraph, Failure> {
+    let text = source::read_file(tree, &spec.dockerfile)?;
+    let dockerfile = dockerfile::parse(&spec.dockerfile, &text).map_err(dockerfile::Error::into_failure)?;
+    for warning in dockerfile.warnings() {
+        let line = warning.location.line;
+        outside
+            .log(&format!("warning: {}:{line}: {} ({})\n", spec.dockerfile, warning.message, warning.rule));
+    }
+    let options = plan_options(spec);
+    let images = resolve(&dockerfile, &options, outside)?;
+    dockerfile.plan(&options, &images).map_err(dockerfile::Error::into_failure)
+}
+
+fn plan_options(spec: &BuildSpec) -> dockerfile::Options {
+    let mut build_args = spec.build_args.clone();
+    if let Some(epoch) = spec.source_date_epoch {
+        build_args.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string());
+    }
+    dockerfile::Options {
+        build_args,
+        target: spec.target.clone(),
+        platform: spec.platform.clone(),
+        build_platform: Platform::host(),
+    }
+}
+
+/// Every image is asked for at the same time.
+fn resolve(
+    dockerfile: &Dockerfile,
+    options: &dockerfile::Options,
+    outside: &dyn Outside,
+) -> Result<dockerfile::Images, Failure> {
+    let needed = dockerfile.needed_images(options).map_err(dockerfile::Error::into_failure)?;
+    let mut images = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = needed
+            .iter()
+            .map(|image| (image, scope.spawn(|| outside.resolve(&image.reference, &image.platform))))
+            .collect();
+        for (image, thread) in asked {
+            let panicked = || Failure::service("internal", "A thread of the cell panicked.", "Report this.");
+            let resolved = thread.join().unwrap_or_else(|_| Err(panicked()));
+            let resolved = resolved.map_err(|failure| failure.at(image.location.clone()))?;
+            images.insert((image.reference.clone(), image.platform.clone()), resolved);
+        }
+        Ok(images)
+    })
+}
+
+fn make_folder(scratch: &Path, name: &str) -> Result<std::path::PathBuf, Failure> {
+    let path = scratch.join(name);
+    match std::fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(Failure::service(
+            "store_unusable",
+            format!("The run's folder {} can't be made: {error}.", path.display()),
+            "See `slipway doctor`.",
+        )),
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

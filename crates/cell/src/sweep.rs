@@ -1,0 +1,59 @@
+//! Folders: giving them to the cells' root, and removing what killed runs left. Runs inside a
+//! namespace, because what is removed belongs to subordinate ids.
+
+use std::io;
+use std::path::Path;
+
+use model::Failure;
+use nix::unistd::{Gid, Uid, chown};
+
+/// Gives a folder to the cells' root, which is id 1 in this namespace.
+pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
+    chown(folder, Some(Uid::from_raw(1)), Some(Gid::from_raw(1)))
+        .map_err(|error| failed("give", folder, &io::Error::from(error)))
+}
+
+/// Removes every run's folder, every unpacked folder of another boot, and half-made snapshots.
+pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
+    clear(&cells.join("runs"))?;
+    let scopes = cells.join("snapshots");
+    for scope in entries(&scopes)? {
+        for boot in entries(&scope)? {
+            if boot.file_name().is_some_and(|name| name == boot_id) {
+                sweep_snapshots(&boot)?;
+            } else {
+                clear(&boot)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sweep_snapshots(root: &Path) -> Result<(), Failure> {
+    let snapshots = snapshot::Snapshots::open(root).map_err(|error| error.failure())?;
+    snapshots.sweep().map_err(|error| error.failure())
+}
+
+/// Removes a folder and all below; one that is missing is fine.
+pub(crate) fn clear(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", folder, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed("read", folder, &error)),
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+    }
+}
+
+fn failed(deed: &str, folder: &Path, error: &io::Error) -> Failure {
+    Failure::service(
+        "store_unusable",
+        format!("Can't {deed} {}: {error}.", folder.display()),
+        "The store's folders must belong to the worker; see `slipway doctor`.",
+    )
+}

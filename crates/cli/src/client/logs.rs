@@ -1,0 +1,57 @@
+//! `slipway logs`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use model::RunId;
+
+use super::error::{ClientError, conclude};
+use super::render;
+use super::watch::{OnInterrupt, watch};
+use super::{EXIT_CODES, ServiceArgs};
+
+#[derive(Debug, Args)]
+#[command(after_help = format!("Examples:
+  slipway logs 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70
+  slipway logs -f 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70
+
+With -f it ends with the run, and its exit code is the run's; ^C leaves the run to itself.
+
+{EXIT_CODES}"))]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    service: ServiceArgs,
+    /// The run's id
+    run: RunId,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Which attempt [default: the latest]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "follow")]
+    attempt: Option<i32>,
+    /// With -f: one JSON object a line instead of text
+    #[arg(long, requires = "follow")]
+    json: bool,
+}
+
+pub(crate) async fn logs(args: LogsArgs) -> anyhow::Result<ExitCode> {
+    conclude(carry_out(&args).await, args.json)
+}
+
+async fn carry_out(args: &LogsArgs) -> Result<u8, ClientError> {
+    let service = args.service.service()?;
+    if args.follow {
+        return watch(&service, args.run, render::choose(args.json).as_mut(), OnInterrupt::Leave).await;
+    }
+    let mut offset = 0;
+    loop {
+        let (bytes, next) = service.log_text(args.run, args.attempt, offset).await?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        // A pipe that closes early ends the program by its signal.
+        let _ = std::io::stdout().lock().write_all(&bytes);
+        offset = next;
+    }
+}

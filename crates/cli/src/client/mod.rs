@@ -1,0 +1,52 @@
+//! The commands of people and pipelines: they talk REST to a running service and to nothing else. In:
+//! arguments. Out: a log, a table or JSON on standard output, and an exit code. Absent: the roles.
+
+mod address;
+mod build;
+mod cancel;
+mod context;
+mod error;
+mod events;
+mod follow;
+mod interrupt;
+mod line;
+mod logs;
+mod pack;
+mod render;
+mod runs;
+mod service;
+mod upload;
+mod watch;
+
+pub(crate) use build::{BuildArgs, build};
+pub(crate) use cancel::{CancelArgs, cancel};
+pub(crate) use logs::{LogsArgs, logs};
+pub(crate) use runs::{RunsArgs, runs};
+
+use clap::Args;
+
+/// What every help of these commands ends with.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+  0  succeeded            3  the run was cancelled
+  1  the run failed       4  the run timed out
+  2  wrong arguments, or  5  the service can't be reached or failed
+     a request that the   130  left by a second ^C, the run's end unknown
+     service refused";
+
+/// Which service, and which of its registries.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServiceArgs {
+    /// Address of the service [default: the local `slipway up`, or http://127.0.0.1:7420]
+    #[arg(long, env = "SLIPWAY_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// Registry the images are pushed to, by the name the service knows it by
+    #[arg(long, env = "SLIPWAY_BUILD_REGISTRY", value_name = "NAME", default_value = "local")]
+    registry: String,
+}
+
+impl ServiceArgs {
+    fn service(&self) -> Result<service::Service, error::ClientError> {
+        let server = self.server.clone().unwrap_or_else(address::default_server);
+        service::Service::new(&server, &self.registry)
+    }
+}

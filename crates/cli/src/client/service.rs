@@ -1,0 +1,187 @@
+//! The HTTP client: one method a question, answers as the server's own types, errors as sentences.
+
+use std::time::Duration;
+
+use model::{RunId, RunStatus};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use server::api::{NewRun, ProblemBody, Run, RunPage, SourceUpload};
+
+use super::error::ClientError;
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// For an answer that is not a stream.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How often a request that may pass is made.
+const TRIES: u32 = 5;
+
+/// A running service and one of its registries.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    client: reqwest::Client,
+    base: Url,
+    server: String,
+    registry: String,
+}
+
+impl Service {
+    pub(crate) fn new(server: &str, registry: &str) -> Result<Self, ClientError> {
+        let base: Option<Url> = server.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
+        let Some(base) = base else {
+            return Err(ClientError::usage(
+                format!("`{server}` is not the address of a service."),
+                "Write it as http://127.0.0.1:7420.",
+            ));
+        };
+        // A proxy can't reach the loopback address that the service listens on.
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT);
+        let client = client
+            .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ClientError::Unreachable { server: server.to_owned(), cause: sentence(&error) })?;
+        Ok(Self { client, base, server: server.to_owned(), registry: registry.to_owned() })
+    }
+
+    /// Starts a run. It is asked again under the same key, so that a lost answer makes no second run.
+    pub(crate) async fn create_run(&self, new: &NewRun) -> Result<Run, ClientError> {
+        let key = uuid::Uuid::new_v4().to_string();
+        self.patiently(|| async {
+            let request = self.request(Method::POST, &["runs"]).header("idempotency-key", &key).json(new);
+            self.json(request.timeout(ANSWER)).await
+        })
+        .await
+    }
+
+    pub(crate) async fn get_run(&self, run: RunId) -> Result<Run, ClientError> {
+        let run = run.to_string();
+        self.json(self.request(Method::GET, &["runs", &run]).timeout(ANSWER)).await
+    }
+
+    /// A page of runs, newest first.
+    pub(crate) async fn list_runs(
+        &self,
+        status: Option<RunStatus>,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<RunPage, ClientError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(status.map(|status| ("status", status.to_string())));
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        self.json(self.request(Method::GET, &["runs"]).query(&query).timeout(ANSWER)).await
+    }
+
+    pub(crate) async fn cancel(&self, run: RunId) -> Result<Run, ClientError> {
+        let run = run.to_string();
+        self.patiently(|| async {
+            self.json(self.request(Method::POST, &["runs", &run, "cancel"]).timeout(ANSWER)).await
+        })
+        .await
+    }
+
+    pub(crate) async fn upload(&self, body: reqwest::Body) -> Result<SourceUpload, ClientError> {
+        let request = self.request(Method::POST, &["sources"]).header("content-type", "application/gzip");
+        self.json(request.body(body)).await
+    }
+
+    /// A piece of the log as it is now, and where the next begins.
+    pub(crate) async fn log_text(
+        &self,
+        run: RunId,
+        attempt: Option<i32>,
+        offset: u64,
+    ) -> Result<(bytes::Bytes, u64), ClientError> {
+        let run = run.to_string();
+        let mut query = vec![("offset", offset.to_string())];
+        query.extend(attempt.map(|attempt| ("attempt", attempt.to_string())));
+        let request = self.request(Method::GET, &["runs", &run, "logs"]).query(&query).timeout(ANSWER);
+        let response = self.send(request).await?;
+        let next = response.headers().get("x-log-next-offset").and_then(|next| next.to_str().ok()?.parse().ok());
+        let next = next.ok_or_else(|| self.not_slipway("a log came without X-Log-Next-Offset"))?;
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Ok((bytes, next))
+    }
+
+    /// The log as server-sent events, from behind `last` on.
+    pub(crate) async fn log_events(&self, run: RunId, last: Option<&str>) -> Result<Response, ClientError> {
+        let run = run.to_string();
+        let mut request =
+            self.request(Method::GET, &["runs", &run, "logs"]).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        self.send(request).await
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["v1", "registries", &self.registry]).extend(path);
+        }
+        self.client.request(method, url)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| self.not_slipway(&error.to_string()))
+    }
+
+    /// The answer, if it is none of the errors.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.unwrap_or_default();
+        Err(match serde_json::from_slice::<ProblemBody>(&body) {
+            Ok(problem) => ClientError::Problem(Box::new(problem)),
+            Err(_) => self.not_slipway(&format!("it answered {}", describe(status))),
+        })
+    }
+
+    /// Makes a request that may be repeated until it is answered for good.
+    async fn patiently<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut pause = Duration::from_millis(200);
+        for _ in 1..TRIES {
+            match ask().await {
+                Err(error) if error.may_pass() => {}
+                answer => return answer,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        ask().await
+    }
+
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        ClientError::Unreachable { server: self.server.clone(), cause: sentence(error) }
+    }
+
+    fn not_slipway(&self, what: &str) -> ClientError {
+        ClientError::NotSlipway { server: self.server.clone(), what: what.to_owned() }
+    }
+}
+
+fn describe(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+}
+
+/// The innermost cause: the outer ones only repeat the address.
+fn sentence(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

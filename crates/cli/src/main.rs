@@ -1,0 +1,107 @@
+//! The one binary `slipway`: every role is a subcommand, and all wiring is below `roles` and `up`.
+
+mod client;
+mod doctor;
+mod logging;
+mod roles;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A self-hosted cloud build service for container images.
+#[derive(Debug, Parser)]
+#[command(name = "slipway", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  slipway up                                     everything on this machine, in the foreground
+  slipway build . -t app:1                       build this folder, push it as app:1
+  slipway build https://example.com/a.git#main -t app
+  slipway logs -f RUN                            follow a run's log
+  slipway doctor                                 what this host gives, and what is missing")]
+struct Cli {
+    #[command(flatten)]
+    logging: logging::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine, in the foreground.
+    Up(up::UpArgs),
+    /// Answer REST.
+    Server(roles::server::ServerArgs),
+    /// Lease runs and build them.
+    Worker(roles::worker::WorkerArgs),
+    /// Push what was built. The only role that holds the registry's credential.
+    Publisher(roles::publisher::PublisherArgs),
+    /// Make the database's roles and bring its tables up to date.
+    Migrate(roles::migrate::MigrateArgs),
+    /// Print what this host gives for builds, and what is missing.
+    Doctor(doctor::DoctorArgs),
+    /// Build an image from a folder or a git address, and push it.
+    Build(client::BuildArgs),
+    /// List runs, or show one.
+    Runs(client::RunsArgs),
+    /// Print a run's log.
+    Logs(client::LogsArgs),
+    /// Cancel a run.
+    Cancel(client::CancelArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// One run's box; started by the worker, never by hand.
+    #[command(hide = true)]
+    Cell {
+        /// Process id of the worker.
+        worker: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    // A pipe that closes early (`slipway logs | head`) ends us quietly instead of with a panic.
+    reset_sigpipe();
+    let cli = Cli::parse();
+    if let Command::Cell { worker } = cli.command {
+        // Before any thread exists: a user namespace can't be left by a process with threads.
+        cell::enter(worker);
+    }
+    match carry_out(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            logging::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
+    let role = |name| logging::start(&cli.logging, name);
+    match cli.command {
+        Command::Up(args) => role("up").and_then(|()| up::run(&args)),
+        Command::Server(args) => role("server").and_then(|()| roles::server::run(args)),
+        Command::Worker(args) => role("worker").and_then(|()| roles::worker::run(args)),
+        Command::Publisher(args) => role("publisher").and_then(|()| roles::publisher::run(args)),
+        Command::Migrate(args) => role("migrate").and_then(|()| roles::migrate::run(&args)),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Build(args) => roles::block_on(client::build(args)),
+        Command::Runs(args) => roles::block_on(client::runs(args)),
+        Command::Logs(args) => roles::block_on(client::logs(args)),
+        Command::Cancel(args) => roles::block_on(client::cancel(args)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Cell { .. } => Ok(ExitCode::FAILURE),
+    }
+}
+
+#[expect(unsafe_code, reason = "Rust ignores SIGPIPE before main")]
+fn reset_sigpipe() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default action replaces no handler of ours, and no thread exists yet.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}

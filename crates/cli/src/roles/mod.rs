@@ -1,0 +1,77 @@
+//! What every role has in common: where its database is, who it becomes, when it stops.
+
+pub(crate) mod migrate;
+pub(crate) mod publisher;
+pub(crate) mod server;
+pub(crate) mod worker;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use cell::porch;
+use clap::Args;
+use nix::unistd::{Pid, Uid};
+use tokio_util::sync::CancellationToken;
+
+/// Where the database is, and whether to die with a parent.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RoleArgs {
+    /// The database, as this role: postgres://role:password@host/name
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// A file that holds it
+    #[arg(long, env = "DATABASE_URL_FILE", conflicts_with = "database_url")]
+    database_url_file: Option<PathBuf>,
+    /// End when this process, the parent, ends.
+    #[arg(long, hide = true)]
+    parent: Option<i32>,
+}
+
+impl RoleArgs {
+    /// The address, from the argument or its file.
+    pub(crate) fn url(&self) -> anyhow::Result<String> {
+        match (&self.database_url, &self.database_url_file) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+                Ok(text.trim().to_owned())
+            }
+            (None, None) => anyhow::bail!("no database: give --database-url, or set DATABASE_URL"),
+        }
+    }
+
+    /// Becomes the role's user where this is root, and asks to die with the parent. The address of
+    /// the database is read before: its file may be root's.
+    pub(crate) fn become_role(&self, user: &str) -> anyhow::Result<()> {
+        let parent = self.parent.map(Pid::from_raw);
+        if Uid::effective().is_root() {
+            porch::make_users().context("the roles' users can't be made")?;
+            porch::become_user(user, parent).context("root can't be given up")?;
+        } else {
+            porch::die_with(parent)?;
+        }
+        Ok(())
+    }
+}
+
+/// A runtime for one command.
+pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopped.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,55 @@
+//! Wiring of `slipway server`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cell::porch;
+use clap::Args;
+use database::Database;
+
+use super::{RoleArgs, block_on, stop_signal};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  slipway server --listen 127.0.0.1:7420 --database-url postgres://slipway_server:…@db/slipway")]
+pub(crate) struct ServerArgs {
+    #[command(flatten)]
+    role: RoleArgs,
+    /// Address to answer REST on; loopback only
+    #[arg(long, env = "SLIPWAY_LISTEN", default_value = "127.0.0.1:7420")]
+    listen: SocketAddr,
+    /// A listening socket that was inherited at this descriptor.
+    #[arg(long, hide = true)]
+    listen_descriptor: Option<i32>,
+}
+
+pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
+    let url = args.role.url()?;
+    let listener = match args.listen_descriptor {
+        Some(descriptor) => inherited(descriptor)?,
+        None => TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?,
+    };
+    ::server::check_listen_address(listener.local_addr()?)?;
+    listener.set_nonblocking(true)?;
+    args.role.become_role(porch::SERVER_USER)?;
+    block_on(async {
+        let stop = stop_signal()?;
+        let database = Database::connect(&url, "slipway server").await?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        ::server::serve(::server::Config::default(), database, listener, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+#[expect(unsafe_code, reason = "the socket is inherited at a fixed descriptor")]
+fn inherited(descriptor: i32) -> anyhow::Result<TcpListener> {
+    anyhow::ensure!(descriptor > 2, "{descriptor} is not a descriptor that could be a socket");
+    // SAFETY: the parent put it there for this process, and nothing else here uses it. If it is not a
+    // listening socket, the next call on it fails.
+    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
+        .with_context(|| format!("descriptor {descriptor} is not open"))?;
+    Ok(TcpListener::from(socket))
+}

@@ -1,0 +1,68 @@
+//! Wiring of `slipway worker`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cell::porch;
+use clap::Args;
+use database::Database;
+use nix::unistd::Uid;
+
+use super::{RoleArgs, block_on, stop_signal};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  slipway worker --store /var/lib/slipway/store --database-url postgres://slipway_worker:…@db/slipway
+
+Started as root it makes what builds need (users, subordinate ids, cgroups, a tun device) and then
+gives root up. Started as an ordinary user it makes do with what the host gives: `slipway doctor`.")]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    role: RoleArgs,
+    /// Folder of the content store, on a disk of its own if possible; one worker a store
+    #[arg(long, env = "SLIPWAY_STORE")]
+    store: PathBuf,
+    /// Name shown in lists [default: the host's name]
+    #[arg(long, env = "SLIPWAY_WORKER_NAME")]
+    name: Option<String>,
+    /// Runs at the same time
+    #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    slots: u32,
+    /// Build steps of one run at the same time [default: the number of cores]
+    #[arg(long, env = "SLIPWAY_CORES")]
+    cores: Option<usize>,
+    /// OCI runtime: crun, runc or a path [default: the first that works here]
+    #[arg(long, env = "SLIPWAY_RUNTIME")]
+    runtime: Option<String>,
+}
+
+pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
+    let url = args.role.url()?;
+    if Uid::effective().is_root() {
+        porch::make_users().context("the roles' users can't be made")?;
+        porch::make_store(&args.store).context("the store can't be given to the worker")?;
+        porch::furnish().context("the worker's surroundings can't be made")?;
+    } else {
+        std::fs::create_dir_all(&args.store).with_context(|| format!("{} can't be made", args.store.display()))?;
+    }
+    args.role.become_role(porch::WORKER_USER)?;
+    block_on(async {
+        let stop = stop_signal()?;
+        let database = Database::connect(&url, "slipway worker").await?;
+        let config = worker::Config {
+            store: std::path::absolute(&args.store)?,
+            name: args.name.unwrap_or_else(host_name),
+            slots: args.slots,
+            cores: args.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            runtime: args.runtime,
+            egress: egress::Options::default(),
+        };
+        worker::run(config, database, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|_| "worker".into())
+}

@@ -1,0 +1,267 @@
+//! `slipway up`: all roles in one process tree, a private Postgres cluster unless a database is
+//! given, a local registry unless one is configured.
+
+mod children;
+mod layout;
+mod registry;
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use cell::porch;
+use clap::Args;
+use database::Database;
+use database::cluster::Cluster;
+use tokio::process::Command;
+
+use crate::roles::{block_on, stop_signal};
+use children::{Keeper, Kept, Starter};
+use layout::Layout;
+use registry::LocalRegistry;
+
+/// The descriptor at which the server finds its listening socket.
+pub(crate) const LISTEN_DESCRIPTOR: i32 = 3;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  slipway up                                      as root: /var/lib/slipway; else ~/.local/share/slipway
+  slipway up --data /srv/slipway --listen 127.0.0.1:8000
+  slipway up --registry registry.example.com --registry-username ci --registry-password-file ci.password
+
+It runs until ^C or SIGTERM, and leaves nothing running behind.")]
+pub(crate) struct UpArgs {
+    /// Folder for everything that has to last
+    #[arg(long, env = "SLIPWAY_DATA")]
+    data: Option<PathBuf>,
+    /// Address to answer REST on; loopback only
+    #[arg(long, env = "SLIPWAY_LISTEN", default_value = "127.0.0.1:7420")]
+    listen: SocketAddr,
+    /// A Postgres to use instead of a private cluster, as a role that may create roles
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// A registry to push to instead of a local one: host[:port]
+    #[arg(long, env = "SLIPWAY_REGISTRY")]
+    registry: Option<String>,
+    /// Speak plain http with that registry (always so on loopback)
+    #[arg(long, requires = "registry")]
+    registry_plain_http: bool,
+    /// User at that registry; only the publisher is told
+    #[arg(long, env = "SLIPWAY_REGISTRY_USERNAME", requires = "registry")]
+    registry_username: Option<String>,
+    /// A file that holds the password
+    #[arg(long, env = "SLIPWAY_REGISTRY_PASSWORD_FILE", requires = "registry_username")]
+    registry_password_file: Option<PathBuf>,
+    /// Runs at the same time
+    #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 2)]
+    slots: u32,
+    /// OCI runtime: crun, runc or a path [default: the first that works here]
+    #[arg(long, env = "SLIPWAY_RUNTIME")]
+    runtime: Option<String>,
+    /// A file to write, as JSON, once everything answers: server, registry, data, pid
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+}
+
+/// Runs everything until it is told to stop.
+pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
+    ::server::check_listen_address(args.listen)?;
+    let layout = Layout::make(args.data.as_deref())?;
+    let listener = TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?;
+    block_on(async { up(args, &layout, listener).await })
+}
+
+async fn up(args: &UpArgs, layout: &Layout, listener: TcpListener) -> anyhow::Result<ExitCode> {
+    let stop = stop_signal()?;
+    let starter = Starter::start()?;
+    let cluster = match &args.database_url {
+        None => Some(start_cluster(layout).await?),
+        Some(_) => None,
+    };
+    let result = async {
+        let admin = match (&cluster, &args.database_url) {
+            (Some(cluster), _) => cluster.admin_url(),
+            (None, url) => url.clone().unwrap_or_default(),
+        };
+        let local = args.registry.is_none().then(|| LocalRegistry::prepare(layout)).transpose()?;
+        let address = local.as_ref().map(|r| r.address.clone()).or_else(|| args.registry.clone()).unwrap_or_default();
+        prepare_database(args, layout, &admin, &address).await?;
+        let mut keepers = Vec::new();
+        keepers.extend(local.map(|registry| registry.kept(layout).keep(&starter)));
+        keepers.extend(roles(args, layout, &listener)?.into_iter().map(|kept| kept.keep(&starter)));
+        let ready = tokio::select! {
+            ready = announce(args, layout, &listener, &address) => ready,
+            () = stop.cancelled() => Ok(()),
+        };
+        if ready.is_ok() {
+            stop.cancelled().await;
+        }
+        end(keepers).await;
+        ready
+    }
+    .await;
+    if let Some(cluster) = cluster {
+        cluster.stop().await;
+    }
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn start_cluster(layout: &Layout) -> anyhow::Result<Cluster> {
+    let owner = layout.as_root.then(|| porch::user(porch::DATABASE_USER)).transpose()?;
+    let options = database::cluster::ClusterOptions {
+        data: layout.postgres(),
+        socket: layout.runtime.join("postgres"),
+        owner: owner.map(|(uid, gid)| (uid.as_raw(), gid.as_raw())),
+    };
+    Ok(Cluster::start(options).await?)
+}
+
+/// Roles with passwords of their own, tables up to date, and the registry's row.
+async fn prepare_database(args: &UpArgs, layout: &Layout, admin: &str, address: &str) -> anyhow::Result<()> {
+    let passwords = database::migrate::Passwords::random()?;
+    let urls = database::migrate::roles(admin, &passwords).await?;
+    database::migrate::run(&urls.owner).await?;
+    for (role, owner, url) in [
+        ("server", porch::SERVER_USER, &urls.server),
+        ("worker", porch::WORKER_USER, &urls.worker),
+        ("publisher", porch::PUBLISHER_USER, &urls.publisher),
+    ] {
+        layout.write_secret(&layout.database_url(role), owner, url)?;
+    }
+    let database = Database::connect(&urls.server, "slipway up").await?;
+    let plain_http = args.registry_plain_http || args.registry.is_none();
+    database.upsert_registry("local", address, plain_http).await?;
+    Ok(())
+}
+
+fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Result<Vec<Kept>> {
+    let store = layout.store().into_os_string();
+    let slots = args.slots.to_string();
+    let mut worker = vec!["--store".into(), store.clone(), "--slots".into(), slots.into()];
+    if let Some(runtime) = &args.runtime {
+        worker.extend(["--runtime".into(), runtime.into()]);
+    }
+    let mut publisher = vec!["--store".into(), store];
+    if let (Some(user), Some(file)) = (&args.registry_username, &args.registry_password_file) {
+        let secret = layout.data.join("secrets/registry.password");
+        let password = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+        layout.write_secret(&secret, porch::PUBLISHER_USER, password.trim_end_matches('\n'))?;
+        publisher.extend(["--registry-username".into(), user.into()]);
+        publisher.extend(["--registry-password-file".into(), secret.into_os_string()]);
+    }
+    let server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
+    Ok(vec![
+        role("server", layout, server, Some(listener.as_raw_fd())),
+        role("worker", layout, worker, None),
+        role("publisher", layout, publisher, None),
+    ])
+}
+
+fn role(name: &'static str, layout: &Layout, arguments: Vec<std::ffi::OsString>, listener: Option<i32>) -> Kept {
+    let url_file = layout.database_url(name);
+    let command = move || {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(format!("slipway-{name}")).arg(name).args(&arguments);
+        command.arg("--database-url-file").arg(&url_file).arg("--parent").arg(std::process::id().to_string());
+        command.env_remove("DATABASE_URL").env_remove("DATABASE_URL_FILE").stdin(std::process::Stdio::null());
+        if let Some(listener) = listener {
+            pass_listener(&mut command, listener);
+        }
+        command
+    };
+    Kept { name, patience: Duration::from_secs(20), command: Box::new(command) }
+}
+
+#[expect(unsafe_code, reason = "pre_exec runs between fork and exec")]
+fn pass_listener(command: &mut Command, listener: i32) {
+    // SAFETY: dup2 and fcntl are async-signal-safe; the listener is open as long as `up` runs.
+    unsafe {
+        command.pre_exec(move || {
+            if listener == LISTEN_DESCRIPTOR {
+                nix::libc::fcntl(listener, nix::libc::F_SETFD, 0);
+            } else if nix::libc::dup2(listener, LISTEN_DESCRIPTOR) < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+}
+
+/// A foreign program that runs as a user of its own and dies with `up`.
+#[expect(unsafe_code, reason = "pre_exec runs between fork and exec")]
+pub(crate) fn start_as(command: &mut Command, user: Option<&str>) {
+    let ids = user.and_then(|user| porch::user(user).ok());
+    let parent = nix::unistd::getpid();
+    // SAFETY: only system calls between fork and exec, nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            if let Some((uid, gid)) = ids {
+                nix::unistd::setgroups(&[])?;
+                nix::unistd::setresgid(gid, gid, gid)?;
+                nix::unistd::setresuid(uid, uid, uid)?;
+            }
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+            match nix::unistd::getppid() == parent {
+                true => Ok(()),
+                false => Err(std::io::Error::from_raw_os_error(nix::libc::ESRCH)),
+            }
+        });
+    }
+}
+
+/// Waits until the service answers, then says where it is.
+#[expect(clippy::print_stdout, reason = "the command line speaks to people here")]
+async fn announce(args: &UpArgs, layout: &Layout, listener: &TcpListener, registry: &str) -> anyhow::Result<()> {
+    let address = format!("http://{}", listener.local_addr()?);
+    wait_ready(&address).await?;
+    let ready = serde_json::json!({
+        "server": address, "registry": registry, "data": layout.data, "runtime": layout.runtime,
+        "pid": std::process::id(),
+    });
+    if let Some(base) = layout.runtime.parent() {
+        write_whole(&base.join("address"), &address)?;
+    }
+    if let Some(file) = &args.ready_file {
+        write_whole(file, &ready.to_string())?;
+    }
+    println!("slipway is up\n  service   {address}\n  registry  {registry}\n  data      {}", layout.data.display());
+    if !layout.as_root {
+        println!(
+            "  note      all roles run as one user: the wall between builds and the registry's credential is weaker\n\
+             \x20           than under root, where each role has its own user"
+        );
+    }
+    println!("Try: slipway build . -t hello   (in a folder with a Dockerfile)\nStop with ^C.");
+    Ok(())
+}
+
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let part = path.with_extension("part");
+    std::fs::write(&part, text).with_context(|| format!("{} can't be written", path.display()))?;
+    std::fs::rename(&part, path).with_context(|| format!("{} can't be written", path.display()))
+}
+
+async fn wait_ready(address: &str) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = client.get(format!("{address}/readyz")).send().await;
+        let said = match answer {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "the service was not ready within a minute: {said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Worker and publisher first, so that the server can still be asked what becomes of their runs.
+async fn end(keepers: Vec<Keeper>) {
+    for keeper in keepers.into_iter().rev() {
+        keeper.stop().await;
+    }
+}

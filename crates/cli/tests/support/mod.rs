@@ -1,0 +1,262 @@
+//! A whole Slipway: `slipway up` with a data folder, ports and a database of its own, as root or as an
+//! ordinary user, whoever runs the tests.
+
+#![expect(dead_code, reason = "each story uses a part of it")]
+
+pub mod residue;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Who starts `slipway up`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    Root,
+    OrdinaryUser,
+}
+
+/// A running Slipway. Dropping it ends everything it started.
+pub struct World {
+    pub identity: Identity,
+    pub server: String,
+    pub registry: String,
+    pub data: PathBuf,
+    pub runtime: PathBuf,
+    pub http: reqwest::Client,
+    up: Child,
+    arguments: Vec<String>,
+    _folder: Option<TempDir>,
+}
+
+/// How long a run in these stories may take before the story has failed.
+const RUN_LIMIT: Duration = Duration::from_secs(120);
+
+impl World {
+    /// With a local registry.
+    pub async fn start(identity: Identity) -> Self {
+        Self::start_with(identity, &[]).await
+    }
+
+    /// With more arguments for `up`.
+    pub async fn start_with(identity: Identity, arguments: &[&str]) -> Self {
+        let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
+        open_to_all(folder.path());
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let data = folder.path().join("data");
+        let mut world = Self::start_in(identity, &data, arguments).await;
+        world._folder = Some(folder);
+        world
+    }
+
+    async fn start_in(identity: Identity, data: &Path, arguments: Vec<String>) -> Self {
+        let ready = data.with_extension("ready");
+        let _ = std::fs::remove_file(&ready);
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(data.with_extension("log"))
+            .expect("a log");
+        let mut command = identity.command(&slipway());
+        command
+            .arg("up")
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", "127.0.0.1:0"])
+            .arg("--ready-file")
+            .arg(&ready);
+        command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut up = command.spawn().expect("slipway starts");
+        let told = wait_for_file(&ready, &mut up, &data.with_extension("log"));
+        let text = |name: &str| told[name].as_str().expect("the ready file names it").to_owned();
+        Self {
+            identity,
+            server: text("server"),
+            registry: text("registry"),
+            data: text("data").into(),
+            runtime: text("runtime").into(),
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            up,
+            arguments,
+            _folder: None,
+        }
+    }
+
+    /// Process id of `up` itself: below a prefix such as sudo it is not the child's.
+    pub fn pid(&self) -> i32 {
+        let ready = std::fs::read_to_string(self.data.with_extension("ready")).expect("the ready file");
+        let ready: Value = serde_json::from_str(&ready).expect("JSON");
+        i32::try_from(ready["pid"].as_i64().expect("a pid")).expect("a pid")
+    }
+
+    /// Process ids of a role's process: children of `up` whose command line begins `slipway-ROLE`.
+    pub fn role(&self, role: &str) -> Vec<i32> {
+        let name = format!("slipway-{role}");
+        residue::children_of(self.pid())
+            .into_iter()
+            .filter(|pid| residue::argument_zero(*pid) == name)
+            .collect()
+    }
+
+    /// Stops `up` as ^C does, and waits.
+    pub fn stop(&mut self) {
+        self.identity.kill(self.pid(), "TERM");
+        let status = self.up.wait().expect("up ends");
+        assert!(status.success(), "up ended with {status}: {}", self.log());
+    }
+
+    /// What `up` and its roles logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.with_extension("log")).unwrap_or_default()
+    }
+
+    /// A tiny base image in the registry, as `FROM` names it.
+    pub fn base_image(&self) -> String {
+        test_support::push_busybox(&self.registry, "base/busybox:1");
+        format!("{}/base/busybox:1", self.registry)
+    }
+
+    /// Submits a build and answers the run's address.
+    pub async fn submit(&self, spec: Value) -> String {
+        let answer =
+            self.http.post(format!("{}/v1/registries/local/runs", self.server)).json(&spec).send().await;
+        let answer = answer.expect("the server answers");
+        let status = answer.status();
+        let run: Value = answer.json().await.expect("JSON");
+        assert_eq!(status, 201, "{run}");
+        format!("{}/v1/registries/local/runs/{}", self.server, run["id"].as_str().expect("an id"))
+    }
+
+    /// The run once it has ended.
+    pub async fn ended(&self, run: &str) -> Value {
+        let deadline = Instant::now() + RUN_LIMIT;
+        loop {
+            let answer = self.http.get(run).header("prefer", "wait=20").send().await;
+            let run: Value = match answer {
+                Ok(answer) => answer.json().await.expect("JSON"),
+                // The server itself may be starting again in a story that kills things.
+                Err(_) => json!({}),
+            };
+            let status = run["status"].as_str().unwrap_or_default();
+            if ["succeeded", "failed", "cancelled", "timed_out"].contains(&status) {
+                return run;
+            }
+            assert!(Instant::now() < deadline, "the run did not end: {run}\n{}", self.log());
+        }
+    }
+
+    /// Submits and waits.
+    pub async fn build(&self, spec: Value) -> Value {
+        let run = self.submit(spec).await;
+        self.ended(&run).await
+    }
+
+    /// The whole log of a run's last attempt.
+    pub async fn run_log(&self, run: &str) -> String {
+        let answer = self.http.get(format!("{run}/logs")).send().await.expect("the server answers");
+        answer.text().await.expect("text")
+    }
+
+    /// Waits until a run's log holds a text: an event, not a time.
+    pub async fn wait_for_log(&self, run: &str, text: &str) {
+        let deadline = Instant::now() + RUN_LIMIT;
+        while !self.run_log(run).await.contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` did not appear in the log of {run}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.up.try_wait().is_ok_and(|ended| ended.is_none()) {
+            if self.data.with_extension("ready").exists() {
+                self.identity.kill(self.pid(), "TERM");
+            }
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while self.up.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let _ = self.up.kill();
+            let _ = self.up.wait();
+        }
+        // What cells own can be removed by root only, or from inside their ids.
+        let _ = self.identity.command(Path::new("unshare")).args(self.identity.removal(&self.data)).output();
+    }
+}
+
+impl Identity {
+    /// A command as this identity, whoever runs the tests.
+    pub fn command(self, program: &Path) -> Command {
+        let is_root = nix::unistd::Uid::effective().is_root();
+        let prefix = match self {
+            Self::Root if is_root => String::new(),
+            Self::OrdinaryUser if !is_root => String::new(),
+            Self::Root => prefix("SLIPWAY_TEST_AS_ROOT"),
+            Self::OrdinaryUser => prefix("SLIPWAY_TEST_AS_USER"),
+        };
+        let mut words = prefix.split_whitespace();
+        let Some(first) = words.next() else { return Command::new(program) };
+        let mut command = Command::new(first);
+        command.args(words).arg(program);
+        command
+    }
+
+    /// Sends a signal as this identity.
+    pub fn kill(self, pid: i32, signal: &str) {
+        let mut command = self.command(Path::new("kill"));
+        let status = command.args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill -s {signal} {pid}");
+    }
+
+    fn removal(self, folder: &Path) -> Vec<String> {
+        let map: &[&str] = match self {
+            Self::Root => &["--mount"],
+            Self::OrdinaryUser => &["--user", "--map-auto", "--map-root-user"],
+        };
+        let remove = ["rm", "-rf", "--one-file-system"];
+        let words = map.iter().chain(&remove).map(|&word| word.to_owned());
+        words.chain([folder.display().to_string()]).collect()
+    }
+}
+
+fn prefix(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `make test`, which makes both identities"))
+}
+
+/// The program under test, where every user can start it.
+pub fn slipway() -> PathBuf {
+    static COPY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    COPY.get_or_init(|| {
+        let folder = TempDir::with_prefix("sw-bin-").expect("a temporary folder").keep();
+        open_to_all(&folder);
+        let copy = folder.join("slipway");
+        std::fs::copy(env!("CARGO_BIN_EXE_slipway"), &copy).expect("copying the program");
+        copy
+    })
+    .clone()
+}
+
+fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let all = std::fs::Permissions::from_mode(0o1777);
+    std::fs::set_permissions(folder, all).expect("opening a temporary folder");
+}
+
+fn wait_for_file(path: &Path, up: &mut Child, log: &Path) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        if let Ok(text) = std::fs::read_to_string(path) {
+            return serde_json::from_str(&text).expect("the ready file is JSON");
+        }
+        let ended = up.try_wait().expect("a child");
+        let log = || std::fs::read_to_string(log).unwrap_or_default();
+        assert!(ended.is_none(), "slipway up ended with {ended:?}: {}", log());
+        assert!(Instant::now() < deadline, "slipway up was not ready in time: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,86 @@
+//! What a run may leave behind, and must not: processes in the cells' ids, mounts, cgroups, folders.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// All of it at one moment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Residue {
+    processes: BTreeSet<String>,
+    mounts: BTreeSet<String>,
+    cgroups: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Residue {
+    /// Of the cells below one data folder. `user` owns the subordinate ids.
+    pub fn now(data: &Path) -> Self {
+        let cells = data.join("store/cells");
+        Self {
+            processes: processes().filter(|pid| is_of_cell(*pid)).map(command_line).collect(),
+            mounts: mounts(&cells),
+            cgroups: cgroups(data),
+            folders: entries(&cells.join("runs")),
+        }
+    }
+}
+
+/// Processes whose parent is `pid`.
+pub fn children_of(pid: i32) -> Vec<i32> {
+    processes().filter(|child| parent_of(*child) == Some(pid)).collect()
+}
+
+/// The first word of a process's command line.
+pub fn argument_zero(pid: i32) -> String {
+    let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(first).into_owned()
+}
+
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc");
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn status_field(pid: i32, field: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    Some(line.split_whitespace().next()?.to_owned())
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    status_field(pid, "PPid")?.parse().ok()
+}
+
+/// Subordinate ids begin at 100,000 on Debian, and no other process of these machines has such ids.
+fn is_of_cell(pid: i32) -> bool {
+    status_field(pid, "Uid").and_then(|uid| uid.parse::<u32>().ok()).is_some_and(|uid| uid >= 100_000)
+}
+
+fn command_line(pid: i32) -> String {
+    let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    format!("{pid} {}", String::from_utf8_lossy(&text).replace('\0', " "))
+}
+
+fn mounts(cells: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let name = cells.display().to_string();
+    text.lines().filter(|line| line.contains(&name)).map(str::to_owned).collect()
+}
+
+/// A run's cgroup is named after its store.
+fn cgroups(data: &Path) -> BTreeSet<PathBuf> {
+    let store = std::fs::read_to_string(data.join("store/store-id")).unwrap_or_default();
+    let roots =
+        ["memory", "pids", "cpu", "."].map(|name| Path::new("/sys/fs/cgroup").join(name).join("slipway"));
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        !store.trim().is_empty() && name.starts_with(store.trim())
+    };
+    roots.iter().flat_map(|root| entries(root)).filter(ours).collect()
+}
+
+fn entries(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}

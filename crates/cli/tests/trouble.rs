@@ -1,0 +1,65 @@
+//! Bad input and trouble: each ends the run with its own kind, a sentence, and the user's own line.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Identity, World};
+use test_support::{GitServer, TestRepository};
+
+async fn failure_of(world: &World, spec: Value) -> Value {
+    let run = world.build(spec).await;
+    assert_eq!(run["status"], "failed", "{run}");
+    assert!(!run["failure"]["message"].as_str().unwrap().is_empty());
+    run["failure"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mistake_has_its_own_kind_and_shows_the_users_line() {
+    let world = World::start(Identity::Root).await;
+    let base = world.base_image();
+    let repository = TestRepository::new();
+    let git = GitServer::start(&repository);
+    let private = GitServer::start_private(&repository, "Basic c29tZWJvZHk6ZWxzZQ==");
+    let spec = |url: &str, reference: &str| {
+        json!({
+            "source": { "type": "git", "url": url, "ref": reference },
+            "images": ["trouble:1"],
+            "build_args": { "BASE": base },
+        })
+    };
+    repository.commit_to("no-dockerfile", &[("readme", "nothing to build\n")]);
+    repository.commit_to("syntax", &[("Dockerfile", "FROM scratch\nCOPPY a b\n")]);
+    repository.commit_to("run-fails", &[("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN echo before; exit 7\n")]);
+    let unknown_base = format!("FROM {}/no/such:1\n", world.registry);
+    repository.commit_to("unknown-base", &[("Dockerfile", &unknown_base)]);
+    repository.commit_to(
+        "unsupported",
+        &[("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN --mount=type=cache,target=/c true\n")],
+    );
+
+    for (url, reference, kind, line) in [
+        (git.url(), "no-dockerfile", "dockerfile_not_found", None),
+        (git.url(), "no-such-branch", "ref_not_found", None),
+        (private.url(), "syntax", "repository_not_found_or_private", None),
+        ("http://127.0.0.1:9/nobody/listens.git".to_owned(), "main", "repository_unreachable", None),
+        (git.url(), "syntax", "dockerfile_syntax", Some((2, "COPPY a b"))),
+        (git.url(), "run-fails", "run_failed", Some((3, "RUN echo before; exit 7"))),
+        (git.url(), "unknown-base", "base_image_not_found", Some((1, unknown_base.trim()))),
+        (
+            git.url(),
+            "unsupported",
+            "dockerfile_unsupported",
+            Some((3, "RUN --mount=type=cache,target=/c true")),
+        ),
+    ] {
+        let failure = failure_of(&world, spec(&url, reference)).await;
+        assert_eq!(failure["kind"], kind, "{reference}: {failure}");
+        if let Some((line, text)) = line {
+            assert_eq!(
+                (failure["location"]["line"].as_u64(), failure["location"]["text"].as_str()),
+                (Some(line), Some(text))
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One question of a cell, one deed. Everything that a cell may have of the world passes here; a
+//! credential would be added here, and only for what the run row declares.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use database::{Database, LeasedRun, PublicationBlob};
+use futures_util::{Stream, StreamExt, stream};
+use model::{Failure, SourceSpec};
+use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
+
+use crate::house::House;
+use crate::lease::Lease;
+use crate::{git, network, streams};
+
+/// The largest body of a `git-upload-pack` request, in bytes.
+const UPLOAD_PACK_REQUEST: usize = 16 << 20;
+/// How many blobs a cell may have open and unfinished.
+const OPEN_BLOBS: usize = 1024;
+
+/// What is needed to answer the questions of one run.
+pub(crate) struct Answers {
+    pub(crate) house: Arc<House>,
+    pub(crate) leased: LeasedRun,
+    pub(crate) lease: Lease,
+    /// The cell's first process, whose namespaces get the network.
+    pub(crate) pid: u32,
+    blobs: Mutex<HashMap<u64, File>>,
+    next: AtomicU64,
+}
+
+/// An answer and the descriptors that travel beside it.
+pub(crate) type Reply = (Answer, Vec<OwnedFd>);
+
+impl Answers {
+    pub(crate) fn new(house: Arc<House>, leased: LeasedRun, lease: Lease, pid: u32) -> Self {
+        Self { house, leased, lease, pid, blobs: Mutex::default(), next: AtomicU64::new(1) }
+    }
+
+    /// Does the deed. `ended` carries the last word of a byte stream to the cell.
+    pub(crate) async fn answer(
+        &self,
+        question: Question,
+        beside: Vec<OwnedFd>,
+        ended: impl FnOnce(StreamEnd) + Send + 'static,
+    ) -> Result<Reply, Failure> {
+        match question {
+            Question::GitRefs => {
+                let bytes = git::refs(self.house.http.http(), self.repository()?).await?;
+                self.stream(bytes, ended)
+            }
+            Question::GitUploadPack => {
+                let body = beside.into_iter().next().ok_or_else(out_of_order)?;
+                let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
+                let bytes = git::upload_pack(self.house.http.http(), self.repository()?, body).await?;
+                self.stream(bytes, ended)
+            }
+            Question::Upload => self.stream(self.upload()?, ended),
+            Question::Resolve { image, platform } => {
+                let registry = self.house.registry(&self.leased);
+                let image = registry.resolve(&image, &platform).await.map_err(|error| error.failure())?;
+                Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
+            }
+            Question::ImageBlob { image, blob } => {
+                let registry = self.house.registry(&self.leased);
+                let file = self.house.pulls.blob(&self.house.store, &registry, &image, &blob).await?;
+                Ok((Answer::File, vec![file.into()]))
+            }
+            Question::StoredBlob { digest } => {
+                let file = self.house.store.open_blob(&self.leased.scope, &digest);
+                let file = file.map_err(|error| error.failure())?.ok_or_else(|| blob_missing(&digest))?;
+                Ok((Answer::File, vec![file.into()]))
+            }
+            Question::CacheLookup { keys } => self.cache_lookup(&keys).await,
+            Question::NewBlob => self.new_blob(),
+            Question::BlobReady(ready) => self.blob_ready(ready).await,
+            Question::Network => {
+                let pid = self.pid;
+                let connected = tokio::task::spawn_blocking(move || network::connect(pid)).await;
+                let exit = connected.map_err(|error| internal(&error))??;
+                Ok((Answer::Done, vec![exit]))
+            }
+        }
+    }
+
+    fn repository(&self) -> Result<&str, Failure> {
+        match &self.leased.spec.source {
+            SourceSpec::Git { url, .. } => Ok(url),
+            SourceSpec::Upload { .. } => Err(out_of_order()),
+        }
+    }
+
+    fn stream(
+        &self,
+        bytes: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+        ended: impl FnOnce(StreamEnd) + Send + 'static,
+    ) -> Result<Reply, Failure> {
+        let stream = self.next.fetch_add(1, Ordering::Relaxed);
+        let reader = streams::pump(stream, bytes, ended).map_err(|error| internal(&error))?;
+        Ok((Answer::Stream { stream }, vec![reader]))
+    }
+
+    /// The uploaded archive, chunk after chunk, as the server stored it.
+    fn upload(&self) -> Result<impl Stream<Item = Result<Bytes, Failure>> + Send + use<>, Failure> {
+        let SourceSpec::Upload { .. } = self.leased.spec.source else { return Err(out_of_order()) };
+        let (database, lease) = (self.house.database.clone(), self.lease.clone());
+        Ok(stream::try_unfold((database, lease, 0), |(database, lease, chunk)| async move {
+            let bytes = source_chunk(&database, &lease, chunk).await?;
+            Ok(bytes.map(|bytes| (Bytes::from(bytes), (database, lease, chunk + 1))))
+        })
+        .boxed())
+    }
+
+    async fn cache_lookup(&self, keys: &[CacheKey]) -> Result<Reply, Failure> {
+        let keys: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
+        let lease = &self.lease;
+        let found = self.house.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
+        let found = found.map_err(|error| error.failure())?;
+        let hits = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
+        Ok((Answer::Cache { hits }, Vec::new()))
+    }
+
+    /// A row whose blob is gone from the store is a miss.
+    fn usable(&self, entry: database::CacheEntry) -> Option<port::CacheHit> {
+        let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None }) };
+        let stored = self.house.store.open_blob(&self.leased.scope, &layer.blob.digest);
+        let layer = port::CacheLayer { diff_id: layer.diff_id, blob: layer.blob };
+        stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer) })
+    }
+
+    fn new_blob(&self) -> Result<Reply, Failure> {
+        let file = self.house.store.new_blob().map_err(|error| error.failure())?;
+        let theirs = file.try_clone().map_err(|error| internal(&error))?;
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if blobs.len() >= OPEN_BLOBS {
+            return Err(out_of_order());
+        }
+        blobs.insert(id, file);
+        Ok((Answer::NewBlob { id }, vec![theirs.into()]))
+    }
+
+    async fn blob_ready(&self, ready: BlobReady) -> Result<Reply, Failure> {
+        if let (Some(id), Some(blob)) = (ready.id, &ready.blob) {
+            let file = self.blobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let file = file.ok_or_else(out_of_order)?;
+            let (store, scope, digest) =
+                (Arc::clone(&self.house.store), self.leased.scope.clone(), blob.digest.clone());
+            let linked = tokio::task::spawn_blocking(move || store.link(&file, &scope, &digest)).await;
+            linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())?;
+        }
+        let (database, lease) = (&self.house.database, &self.lease);
+        if let Some(cache) = ready.cache {
+            let layer =
+                cache.layer.map(|layer| database::CacheLayer { diff_id: layer.diff_id, blob: layer.blob });
+            let keys: Vec<String> = cache.keys.into_iter().map(|key| key.0).collect();
+            let entry = database::CacheEntry { layer, description: cache.description };
+            let recorded = database.cache_record(lease.run, lease.epoch, &lease.token, &keys, &entry).await;
+            recorded.map_err(|error| error.failure())?;
+        }
+        if let (true, Some(blob)) = (ready.announce && !self.leased.spec.images.is_empty(), ready.blob) {
+            let blob = PublicationBlob::in_store(blob, &self.leased.scope);
+            let announced = database.announce_blob(lease.run, lease.epoch, &lease.token, &blob).await;
+            announced.map_err(|error| error.failure())?;
+        }
+        Ok((Answer::Done, Vec::new()))
+    }
+}
+
+async fn source_chunk(database: &Database, lease: &Lease, chunk: i32) -> Result<Option<Vec<u8>>, Failure> {
+    let bytes = database.source_chunk(lease.run, lease.epoch, &lease.token, chunk).await;
+    bytes.map_err(|error| error.failure())
+}
+
+fn out_of_order() -> Failure {
+    Failure::service("port_protocol", "The cell asked for what this run does not declare.", "")
+}
+
+fn blob_missing(digest: &model::Digest) -> Failure {
+    Failure::service("blob_missing", format!("The store has no blob {digest}."), "The run is tried again.")
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Failure {
+    Failure::service("internal", format!("{error}"), "Report this: it is a defect.")
+}

@@ -1,0 +1,123 @@
+//! What all runs of a worker share, and how it is made ready at the worker's start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cell::{Ids, Job, Maps, Spawner};
+use content::Store;
+use database::{Database, LeasedRun};
+use model::{Failure, WorkerId};
+use tokio::sync::Notify;
+
+use crate::pull::Pulls;
+use crate::{Config, Error, cgroup};
+
+/// Store, database, clients and the thread that starts cells.
+pub(crate) struct House {
+    pub(crate) config: Config,
+    pub(crate) worker: WorkerId,
+    pub(crate) store: Arc<Store>,
+    pub(crate) database: Database,
+    pub(crate) http: egress::Client,
+    pub(crate) pulls: Pulls,
+    pub(crate) boot_id: String,
+    /// Rung when there may be a run to lease.
+    pub(crate) work: Notify,
+    /// Rung when the next heartbeat should not wait.
+    pub(crate) beat: Notify,
+    spawner: Spawner,
+    ids: Ids,
+}
+
+impl House {
+    /// Opens the store, which a second worker can't, and clears what a killed worker left.
+    pub(crate) fn open(config: Config, database: Database) -> Result<Self, Error> {
+        let store = Store::open(&config.store).map_err(|error| error.failure())?;
+        let uid = nix::unistd::getuid();
+        let user = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+        let ids = Ids::of(&user.unwrap_or_default(), uid.as_raw())
+            .map_err(|error| Failure::service("no_subordinate_ids", format!("{error}."), error.hint()))?;
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let house = Self {
+            worker: WorkerId(uuid::Uuid::now_v7()),
+            store: Arc::new(store),
+            database,
+            http: egress::Client::new(&config.egress).map_err(|error| error.failure())?,
+            pulls: Pulls::default(),
+            boot_id: boot_id.trim().to_owned(),
+            work: Notify::new(),
+            beat: Notify::new(),
+            spawner: Spawner::start().map_err(|error| start_failed(&error))?,
+            ids,
+            config,
+        };
+        house.sweep()?;
+        Ok(house)
+    }
+
+    /// The folder of the store that belongs to the cells' root.
+    pub(crate) fn cells(&self) -> PathBuf {
+        self.config.store.join("cells")
+    }
+
+    /// Name of a run's cgroup; the store's id keeps workers of one machine apart.
+    pub(crate) fn cgroup_name(&self, leased: &LeasedRun) -> String {
+        format!("{}-{}-{}", self.store.id(), leased.run, leased.attempt)
+    }
+
+    /// Starts a cell for a run.
+    pub(crate) fn spawn(&self, job: &Job, place: impl FnOnce(u32)) -> Result<cell::CellProcess, Failure> {
+        self.spawn_with(Maps::of_cell(self.ids), job, place)
+    }
+
+    /// A client that pulls for this run. It holds no credential.
+    pub(crate) fn registry(&self, leased: &LeasedRun) -> registry::Client {
+        let plain = leased.plain_http.then(|| leased.registry_address.clone());
+        registry::Client::anonymous(self.http.clone(), plain.into_iter().collect())
+    }
+
+    fn spawn_with(
+        &self,
+        maps: Maps,
+        job: &Job,
+        place: impl FnOnce(u32),
+    ) -> Result<cell::CellProcess, Failure> {
+        self.spawner.spawn(maps, job, place).map_err(|error| {
+            Failure::service("cell_start_failed", format!("No cell could be started: {error}."), error.hint())
+        })
+    }
+
+    fn sweep(&self) -> Result<(), Error> {
+        cgroup::sweep(&self.store.id().to_string());
+        let cells = self.cells();
+        if self.is_ours(&cells)? {
+            let adopt = Job::Adopt { folder: cells.clone() };
+            self.spawn_with(Maps::with_own(self.ids), &adopt, |_| {})?.complete()?;
+        }
+        let sweep = Job::Sweep { cells, boot_id: self.boot_id.clone() };
+        self.spawn(&sweep, |_| {})?.complete()?;
+        Ok(())
+    }
+
+    /// Whether the cells' folder was just made, or never given away.
+    fn is_ours(&self, cells: &Path) -> Result<bool, Failure> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        match std::fs::metadata(cells) {
+            Ok(meta) => Ok(meta.uid() == nix::unistd::getuid().as_raw()),
+            Err(_) => {
+                std::fs::create_dir(cells).map_err(|error| start_failed(&error))?;
+                let mode = std::fs::Permissions::from_mode(0o711);
+                std::fs::set_permissions(cells, mode).map_err(|error| start_failed(&error))?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+fn start_failed(error: &std::io::Error) -> Failure {
+    Failure::service(
+        "worker_start_failed",
+        format!("The worker can't start: {error}."),
+        "See `slipway doctor`.",
+    )
+}

@@ -1,0 +1,96 @@
+//! The log of one run on its way to the database: lines are gathered for a moment and appended at
+//! their byte offset, in order. A database that is away for a while loses nothing: lines wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use database::Database;
+use tokio::sync::{Notify, mpsc};
+
+use crate::lease::Lease;
+
+/// How long lines are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(200);
+/// The largest chunk, in bytes.
+const CHUNK: usize = 256 << 10;
+/// Lines that wait while the database is away; beyond it a cell that logs more has to wait.
+const WAITING: usize = 1024;
+
+/// Takes lines; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct LogSink {
+    lines: mpsc::Sender<String>,
+}
+
+impl LogSink {
+    /// Hands lines over; waits while too many are waiting already.
+    pub(crate) async fn write(&self, lines: String) {
+        let _ = self.lines.send(lines).await;
+    }
+}
+
+/// Writes until every sink is dropped.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    task: tokio::task::JoinHandle<()>,
+    lost: Arc<Notify>,
+}
+
+impl LogWriter {
+    /// Starts writing for a lease.
+    pub(crate) fn start(database: Database, lease: Lease) -> (LogSink, Self) {
+        let (lines, queue) = mpsc::channel(WAITING);
+        let lost = Arc::new(Notify::new());
+        let task = tokio::spawn(write_all(database, lease, queue, Arc::clone(&lost)));
+        (LogSink { lines }, Self { task, lost })
+    }
+
+    /// Waits until everything is written, but not longer than `limit`.
+    pub(crate) async fn finish(self, limit: Duration) {
+        if tokio::time::timeout(limit, self.task).await.is_err() {
+            tracing::warn!("the end of a log was not written in time");
+        }
+        self.lost.notify_waiters();
+    }
+}
+
+async fn write_all(database: Database, lease: Lease, mut queue: mpsc::Receiver<String>, lost: Arc<Notify>) {
+    let mut offset = 0_i64;
+    let mut chunk = Vec::new();
+    while let Some(lines) = queue.recv().await {
+        chunk.extend_from_slice(lines.as_bytes());
+        gather(&mut queue, &mut chunk).await;
+        for part in chunk.chunks(CHUNK) {
+            if !append(&database, &lease, offset, part).await {
+                lost.notify_waiters();
+                return;
+            }
+            offset += i64::try_from(part.len()).unwrap_or(0);
+        }
+        chunk.clear();
+    }
+}
+
+async fn gather(queue: &mut mpsc::Receiver<String>, chunk: &mut Vec<u8>) {
+    let deadline = tokio::time::Instant::now() + GATHER;
+    while chunk.len() < CHUNK {
+        match tokio::time::timeout_at(deadline, queue.recv()).await {
+            Ok(Some(lines)) => chunk.extend_from_slice(lines.as_bytes()),
+            _ => return,
+        }
+    }
+}
+
+/// Appends one chunk, again and again while the database is away. False when the lease is lost.
+async fn append(database: &Database, lease: &Lease, offset: i64, bytes: &[u8]) -> bool {
+    loop {
+        match database.append_log(lease.run, lease.epoch, &lease.token, lease.attempt, offset, bytes).await {
+            Ok(()) => return true,
+            Err(error) if error.is_lease_lost() => return false,
+            Err(error) => {
+                tracing::warn!(run = %lease.run, %error, "a log chunk waits for the database");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Base image blobs: downloaded once into the store's shared area, however many runs ask at once.
+//! The digest is checked while it is written here, and again by whoever reads it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use content::Store;
+use futures_util::StreamExt;
+use model::{Descriptor, Digest, Failure, ImageReference};
+use sha2::{Digest as _, Sha256};
+
+/// The shared area: only the worker writes it.
+pub(crate) const SHARED: &str = "shared";
+
+/// Downloads under way.
+#[derive(Debug, Default)]
+pub(crate) struct Pulls {
+    locks: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Pulls {
+    /// The blob, opened for reading; downloaded first where the store lacks it.
+    pub(crate) async fn blob(
+        &self,
+        store: &Arc<Store>,
+        registry: &registry::Client,
+        image: &ImageReference,
+        blob: &Descriptor,
+    ) -> Result<File, Failure> {
+        let one_at_a_time = self.lock(&blob.digest);
+        let _guard = one_at_a_time.lock().await;
+        if let Some(file) = open(store, &blob.digest)? {
+            return Ok(file);
+        }
+        let file = store.new_blob().map_err(|error| error.failure())?;
+        let file = download(registry, image, blob, file).await?;
+        let (store, digest) = (Arc::clone(store), blob.digest.clone());
+        let linked = tokio::task::spawn_blocking(move || {
+            store.link(&file, SHARED, &digest).map_err(|error| error.failure())?;
+            open(&store, &digest)
+        });
+        let opened = linked.await.map_err(|error| internal(&error))??;
+        opened.ok_or_else(|| internal(&"a blob vanished right after it was linked"))
+    }
+
+    fn lock(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = locks.get(digest).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::default();
+        locks.insert(digest.clone(), Arc::downgrade(&lock));
+        lock
+    }
+}
+
+fn open(store: &Store, digest: &Digest) -> Result<Option<File>, Failure> {
+    store.open_blob(SHARED, digest).map_err(|error| error.failure())
+}
+
+async fn download(
+    registry: &registry::Client,
+    image: &ImageReference,
+    blob: &Descriptor,
+    mut file: File,
+) -> Result<File, Failure> {
+    let mut bytes = registry.pull_blob(image, blob).await.map_err(|error| error.failure())?;
+    let (mut hash, mut size) = (Sha256::new(), 0_u64);
+    while let Some(part) = bytes.next().await {
+        let part = part.map_err(|error| error.failure())?;
+        size += part.len() as u64;
+        if size > blob.size {
+            return Err(lies(image, blob));
+        }
+        hash.update(&part);
+        file = tokio::task::spawn_blocking(move || file.write_all(&part).map(|()| file))
+            .await
+            .map_err(|error| internal(&error))?
+            .map_err(|error| content::Error::from(error).failure())?;
+    }
+    if size == blob.size && Digest::from_sha256(hash.finalize().into()) == blob.digest {
+        return Ok(file);
+    }
+    Err(lies(image, blob))
+}
+
+fn lies(image: &ImageReference, blob: &Descriptor) -> Failure {
+    Failure::service(
+        "digest_mismatch",
+        format!("The registry sent other bytes for {} of {image} than its manifest names.", blob.digest),
+        "The registry or something before it is broken: pull the image by hand and compare.",
+    )
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Failure {
+    Failure::service("internal", format!("{error}"), "Report this: it is a defect.")
+}

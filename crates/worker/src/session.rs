@@ -1,0 +1,262 @@
+//! One leased run: cell, questions, log, end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cell::{BuildJob, CellProcess, Job};
+use database::{LeasedRun, Outcome, Verdict};
+use model::{Failure, GitRevision};
+use port::{Channel, Finish, Packet, ToCell, ToWorker};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::answers::Answers;
+use crate::cgroup::RunCgroup;
+use crate::heartbeat::{Hold, Holding};
+use crate::house::House;
+use crate::lease::Lease;
+use crate::log::{LogSink, LogWriter};
+
+/// Questions of one cell that are answered at the same time.
+const IN_FLIGHT: usize = 64;
+/// How long the end of a log may take to reach the database.
+const LOG_END: Duration = Duration::from_secs(30);
+
+/// Executes one run from its lease to its end.
+pub(crate) async fn execute(
+    house: Arc<House>,
+    holding: Arc<Holding>,
+    leased: LeasedRun,
+    stop: CancellationToken,
+) {
+    let span = tracing::info_span!("run", run = %leased.run, attempt = leased.attempt);
+    async move {
+        let lease = Lease {
+            run: leased.run,
+            attempt: leased.attempt,
+            epoch: leased.epoch,
+            token: leased.token.clone(),
+        };
+        tracing::info!(registry = leased.registry_name, "run started");
+        let mut hold = holding.hold(lease.clone());
+        let (log, writer) = LogWriter::start(house.database.clone(), lease.clone());
+        let outcome = build(&house, &leased, &lease, &mut hold, log, &stop).await;
+        writer.finish(LOG_END).await;
+        if let Some(outcome) = outcome {
+            finish(&house, &lease, &leased.scope, &outcome).await;
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+/// None when the lease was lost: then nothing may be written any more.
+async fn build(
+    house: &Arc<House>,
+    leased: &LeasedRun,
+    lease: &Lease,
+    hold: &mut Hold,
+    log: LogSink,
+    stop: &CancellationToken,
+) -> Option<Outcome> {
+    let job = job_of(house, leased);
+    let folder = job.scratch();
+    let cgroup = RunCgroup::make(&house.cgroup_name(leased));
+    let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), cgroup).await;
+    let (cgroup, outcome) = match spawned {
+        (cgroup, Err(failure)) => (cgroup, Some(failed(failure, None))),
+        (cgroup, Ok(cell)) => {
+            let answers = Answers::new(Arc::clone(house), leased.clone(), lease.clone(), cell.pid());
+            let outcome = converse(cell, answers, hold, &log, stop).await;
+            (cgroup, outcome)
+        }
+    };
+    cgroup.remove().await;
+    // A cell that ended by itself has removed its folder; one that was killed has not.
+    if !matches!(outcome, Some(Outcome::Publishing { .. } | Outcome::Succeeded { .. })) {
+        clear(Arc::clone(house), folder).await;
+    }
+    if let Some(Outcome::Failed { failure, .. }) = &outcome {
+        log.write(format!("error: {failure}\n")).await;
+    }
+    outcome
+}
+
+fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
+    BuildJob {
+        run: leased.run,
+        attempt: leased.attempt,
+        spec: leased.spec.clone(),
+        scope: leased.scope.clone(),
+        cells: house.cells(),
+        boot_id: house.boot_id.clone(),
+        cores: house.config.cores,
+        runtime: house.config.runtime.clone(),
+    }
+}
+
+async fn spawn(house: Arc<House>, job: Job, cgroup: RunCgroup) -> (RunCgroup, Result<CellProcess, Failure>) {
+    let spawned = tokio::task::spawn_blocking(move || {
+        let cell = house.spawn(&job, |pid| cgroup.place(pid));
+        (cgroup, cell)
+    });
+    match spawned.await {
+        Ok(spawned) => spawned,
+        Err(error) => (RunCgroup::none(), Err(Failure::service("internal", error.to_string(), ""))),
+    }
+}
+
+async fn clear(house: Arc<House>, folder: std::path::PathBuf) {
+    let cleared =
+        tokio::task::spawn_blocking(move || house.spawn(&Job::Clear { folder }, |_| {})?.complete());
+    if let Ok(Err(failure)) = cleared.await {
+        tracing::warn!(%failure, "the run's folder stays until the worker's next start");
+    }
+}
+
+/// Answers the cell until it ends or has to end.
+async fn converse(
+    cell: CellProcess,
+    answers: Answers,
+    hold: &mut Hold,
+    log: &LogSink,
+    stop: &CancellationToken,
+) -> Option<Outcome> {
+    let channel = cell.channel();
+    let mut packets = read(Arc::clone(&channel));
+    let replies = write(Arc::clone(&channel));
+    let answers = Arc::new(answers);
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let outcome = loop {
+        let packet = tokio::select! {
+            packet = packets.recv() => packet,
+            verdict = hold.ended() => break verdict_outcome(verdict, &answers.leased),
+            () = stop.cancelled() => break Some(failed(stopped(), None)),
+        };
+        match packet {
+            Some(Packet { message: ToWorker::Ask { id, question }, descriptors }) => {
+                let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { continue };
+                let (answers, replies) = (Arc::clone(&answers), replies.clone());
+                let task = async move {
+                    let last_word = replies.clone();
+                    let ended = move |end| drop(last_word.send((ToCell::StreamEnd(end), Vec::new())));
+                    let (answer, beside) = match answers.answer(question, descriptors, ended).await {
+                        Ok((answer, beside)) => (Ok(answer), beside),
+                        Err(failure) => (Err(failure), Vec::new()),
+                    };
+                    let _ = replies.send((ToCell::Answer { id, answer }, beside));
+                    drop(permit);
+                };
+                tokio::spawn(task.in_current_span());
+            }
+            Some(Packet { message: ToWorker::Log { lines }, .. }) => log.write(lines).await,
+            Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
+            Some(Packet { message: ToWorker::Finish(finish), .. }) => {
+                break Some(outcome_of(finish, &answers.leased));
+            }
+            Some(Packet { message: ToWorker::Unshared, .. }) => {}
+            None => break Some(failed(died(), None)),
+        }
+    };
+    end(cell).await;
+    outcome
+}
+
+/// Kills what is left of the cell and waits for it.
+async fn end(mut cell: CellProcess) {
+    let _ = tokio::task::spawn_blocking(move || {
+        cell.kill();
+        cell.wait();
+    })
+    .await;
+}
+
+fn read(channel: Arc<Channel>) -> mpsc::Receiver<Packet<ToWorker>> {
+    let (packets, receiver) = mpsc::channel(IN_FLIGHT);
+    std::thread::spawn(move || {
+        while let Ok(Some(packet)) = channel.receive::<ToWorker>() {
+            if packets.blocking_send(packet).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A cell that does not read blocks this thread only, until it is killed.
+fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<(ToCell, Vec<OwnedFd>)> {
+    let (replies, queue) = std::sync::mpsc::channel::<(ToCell, Vec<OwnedFd>)>();
+    std::thread::spawn(move || {
+        for (message, descriptors) in queue {
+            let beside: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            if channel.send(&message, &beside).is_err() {
+                return;
+            }
+        }
+    });
+    replies
+}
+
+fn outcome_of(finish: Finish, leased: &LeasedRun) -> Outcome {
+    match finish {
+        Finish::Built { image, revision } if leased.spec.images.is_empty() => {
+            Outcome::Succeeded { image: *image, revision }
+        }
+        Finish::Built { image, revision } => Outcome::Publishing { image: *image, revision },
+        Finish::Failed { failure, revision } => failed(failure, revision),
+        Finish::Done => failed(died(), None),
+    }
+}
+
+fn verdict_outcome(verdict: Verdict, leased: &LeasedRun) -> Option<Outcome> {
+    match verdict {
+        Verdict::Continue | Verdict::Lost => {
+            tracing::warn!("the lease was lost: the run belongs to somebody else now");
+            None
+        }
+        Verdict::Cancel => Some(Outcome::Cancelled),
+        Verdict::TimedOut => {
+            let limit = leased.spec.timeout_seconds;
+            let message = format!("The run was ended after its limit of {limit} seconds.");
+            Some(Outcome::TimedOut(Failure::limits("timed_out", message, "Raise `timeout_seconds`.")))
+        }
+    }
+}
+
+fn failed(failure: Failure, revision: Option<GitRevision>) -> Outcome {
+    Outcome::Failed { failure, revision }
+}
+
+fn died() -> Failure {
+    Failure::service(
+        "cell_died",
+        "The cell ended without a result.",
+        "See the worker's log; the run is tried again.",
+    )
+}
+
+fn stopped() -> Failure {
+    Failure::service("worker_stopped", "The worker was stopped.", "The run is tried again.")
+}
+
+/// Reports the end, again and again while the database is away.
+async fn finish(house: &House, lease: &Lease, scope: &str, outcome: &Outcome) {
+    loop {
+        match house.database.finish(lease.run, lease.epoch, &lease.token, scope, outcome).await {
+            Ok(status) => {
+                tracing::info!(%status, "run handed on");
+                return;
+            }
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(%error, "the run's end waits for the database");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the run's end was refused");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Byte streams for cells: a pipe, pumped by a task, and a last word about how it ended.
+
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use model::Failure;
+use port::StreamEnd;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+
+/// Opens a pipe, pumps `bytes` into it and then calls `ended`. The reading end goes to the cell.
+///
+/// # Errors
+/// No descriptors are left.
+pub(crate) fn pump(
+    stream: u64,
+    bytes: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+    ended: impl FnOnce(StreamEnd) + Send + 'static,
+) -> std::io::Result<OwnedFd> {
+    let (reader, writer) = std::io::pipe()?;
+    let writer = pipe::Sender::from_owned_fd(non_blocking(writer.into())?)?;
+    tokio::spawn(async move {
+        let outcome = copy(bytes, writer).await;
+        ended(StreamEnd { stream, outcome });
+    });
+    Ok(reader.into())
+}
+
+async fn copy(
+    bytes: impl Stream<Item = Result<Bytes, Failure>>,
+    mut writer: pipe::Sender,
+) -> Result<u64, Failure> {
+    let mut bytes = std::pin::pin!(bytes);
+    let mut written = 0;
+    while let Some(part) = bytes.next().await {
+        let part = part?;
+        writer.write_all(&part).await.map_err(|error| {
+            Failure::service("port_protocol", format!("The cell stopped reading a stream: {error}."), "")
+        })?;
+        written += part.len() as u64;
+    }
+    Ok(written)
+}
+
+fn non_blocking(descriptor: OwnedFd) -> std::io::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(&descriptor, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(descriptor)
+}
