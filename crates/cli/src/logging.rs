@@ -35,7 +35,7 @@ pub(crate) fn start(options: &Options, role: &'static str) -> anyhow::Result<()>
             let colours = terminal && std::env::var_os("NO_COLOR").is_none();
             builder.with_ansi(colours).with_target(true).compact().init();
         }
-        Format::Json => builder.json().flatten_event(true).with_span_list(true).init(),
+        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(true).init(),
     }
     tracing::debug!(role, "logging started");
     Ok(())

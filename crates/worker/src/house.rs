@@ -102,15 +102,22 @@ impl House {
     /// Whether the cells' folder was just made, or never given away.
     fn is_ours(&self, cells: &Path) -> Result<bool, Failure> {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        match std::fs::metadata(cells) {
-            Ok(meta) => Ok(meta.uid() == nix::unistd::getuid().as_raw()),
-            Err(_) => {
-                std::fs::create_dir(cells).map_err(|error| start_failed(&error))?;
-                let mode = std::fs::Permissions::from_mode(0o711);
-                std::fs::set_permissions(cells, mode).map_err(|error| start_failed(&error))?;
-                Ok(true)
-            }
+        if let Err(error) = std::fs::create_dir(cells)
+            && error.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(start_failed(&error));
         }
+        let prepare = || {
+            if std::fs::metadata(cells)?.uid() != nix::unistd::getuid().as_raw() {
+                return Ok(false);
+            }
+            // The store hands its group down, and a namespace can't give away what a group owns that it does
+            // not map.
+            std::os::unix::fs::chown(cells, None, Some(nix::unistd::getgid().as_raw()))?;
+            std::fs::set_permissions(cells, std::fs::Permissions::from_mode(0o711))?;
+            Ok(true)
+        };
+        prepare().map_err(|error| start_failed(&error))
     }
 }
 

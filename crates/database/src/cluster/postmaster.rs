@@ -101,7 +101,7 @@ fn spawn(binaries: &Binaries, options: &ClusterOptions) -> io::Result<Child> {
         "listen_addresses=".to_owned(),
         format!("port={PORT}"),
         "max_connections=100".to_owned(),
-        "log_min_messages=warning".to_owned(),
+        "log_min_messages=fatal".to_owned(),
         "log_checkpoints=off".to_owned(),
         "password_encryption=scram-sha-256".to_owned(),
     ] {

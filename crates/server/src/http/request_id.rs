@@ -47,7 +47,10 @@ pub(crate) async fn name_and_log(State(app): State<App>, mut request: Request, n
     app.metrics.answered(&method, &route, status, started.elapsed());
     let _entered = span.enter();
     let milliseconds = started.elapsed().as_millis();
-    if status.is_server_error() {
+    // Asked every few seconds by machines, and an answer that the caller reads.
+    if matches!(route.as_str(), "/healthz" | "/readyz" | "/metrics") {
+        tracing::debug!(status = status.as_u16(), milliseconds, "answered");
+    } else if status.is_server_error() {
         tracing::warn!(status = status.as_u16(), milliseconds, "answered");
     } else {
         tracing::info!(status = status.as_u16(), milliseconds, "answered");
