@@ -46,6 +46,8 @@ pub(crate) struct House {
     http: egress::Client,
     /// Rung when there may be something to push.
     work: Notify,
+    /// Rung for every publication when some publication moved.
+    moved: Notify,
 }
 
 /// Publishes until `stop`; what is under way then is given up and begun again by the next publisher.
@@ -56,8 +58,8 @@ pub async fn run(config: Config, database: Database, stop: CancellationToken) ->
     let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
     let Config { credentials, .. } = config;
-    let work = Notify::new();
-    let house = Arc::new(House { id: Uuid::now_v7(), store, database, credentials, http, work });
+    let (work, moved) = (Notify::new(), Notify::new());
+    let house = Arc::new(House { id: Uuid::now_v7(), store, database, credentials, http, work, moved });
     tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
     let listening = tokio::spawn(listen(Arc::clone(&house)));
     let publications = TaskTracker::new();
@@ -116,6 +118,7 @@ async fn listen(house: Arc<House>) {
     loop {
         if let Hint::Publication | Hint::Unknown = hints.next().await {
             house.work.notify_one();
+            house.moved.notify_waiters();
         }
     }
 }

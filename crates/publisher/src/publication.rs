@@ -98,6 +98,7 @@ impl Publication {
     async fn push(&self) -> Result<Digest, Ended> {
         let mut done = HashSet::new();
         let manifest = loop {
+            let moved = self.house.moved.notified();
             let work = self.look().await?;
             let fresh = work.blobs.iter().filter(|blob| !done.contains(&blob.blob.digest));
             let pushed: Vec<Digest> = stream::iter(fresh.cloned().collect::<Vec<_>>())
@@ -108,7 +109,8 @@ impl Publication {
             done.extend(pushed);
             match work.manifest {
                 Some(manifest) => break manifest,
-                None => tokio::time::sleep(limits::LOOK).await,
+                // Blobs are announced without a hint; the end of the build comes with one.
+                None => drop(tokio::time::timeout(limits::LOOK, moved).await),
             }
         };
         self.log.flush(&self.house.database, &self.leased.lease).await;
