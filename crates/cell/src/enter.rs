@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setgroups, setresgid, setresuid};
 use port::{Channel, Finish, ToCell, ToWorker};
 
+use crate::job::CELLS;
 use crate::{Job, PORT_DESCRIPTOR, recipe};
 
 /// Everything from here to the end of the process. Must be called before any thread exists.
@@ -160,6 +161,18 @@ fn furnish() -> Result<(), String> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(|e| format!("private mounts: {e}"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount_cells()?;
     mount(Some("proc"), "/proc", Some("proc"), flags, none).map_err(|e| format!("/proc: {e}"))?;
     nix::unistd::sethostname("slipway").map_err(|e| format!("host name: {e}"))
+}
+
+/// The cells' folder, which the worker made this process's working directory, under a name of its own.
+fn mount_cells() -> Result<(), String> {
+    let none: Option<&str> = None;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("tmpfs"), "/tmp", Some("tmpfs"), flags, Some("mode=755,size=1m"))
+        .map_err(|e| format!("/tmp: {e}"))?;
+    std::fs::create_dir(CELLS).map_err(|e| format!("{CELLS}: {e}"))?;
+    mount(Some("."), CELLS, none, MsFlags::MS_BIND, none).map_err(|e| format!("{CELLS}: {e}"))?;
+    std::env::set_current_dir("/").map_err(|e| format!("/: {e}"))
 }

@@ -1,22 +1,26 @@
 //! What a cell is started for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::{BuildSpec, RunId};
 use serde::{Deserialize, Serialize};
+
+/// Where a cell sees the store's folder that belongs to the cells' root. It is mounted here, so that no
+/// folder above it has to let the cell pass.
+pub(crate) const CELLS: &str = "/tmp/cells";
 
 /// The worker's second message to a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Job {
-    /// Gives a folder of the worker to the cells' root. Runs with [`crate::Maps::with_own`], before
-    /// any user's file is near.
-    Adopt { folder: PathBuf },
+    /// Gives the cells' folder to the cells' root. Runs with [`crate::Maps::with_own`], before any user's
+    /// file is near.
+    Adopt,
     /// Removes what runs that were killed left behind, and what an earlier boot unpacked. Only while
     /// no other cell of this store lives.
-    Sweep { cells: PathBuf, boot_id: String },
+    Sweep { boot_id: String },
     /// Removes the folder of one run.
-    Clear { folder: PathBuf },
+    Clear { run: RunId, attempt: i32 },
     /// Builds an image.
     Build(Box<BuildJob>),
 }
@@ -29,8 +33,6 @@ pub struct BuildJob {
     pub spec: BuildSpec,
     /// Trust scope: the cell writes in its scope's folders only.
     pub scope: String,
-    /// The store's folder that belongs to the cells' root.
-    pub cells: PathBuf,
     /// Unpacked folders of an earlier boot are not used: overlay's `volatile` syncs nothing.
     pub boot_id: String,
     /// How many vertices run side by side.
@@ -41,14 +43,17 @@ pub struct BuildJob {
 
 impl BuildJob {
     /// What only this attempt writes; removed when it ends.
-    #[must_use]
-    pub fn scratch(&self) -> PathBuf {
-        self.cells.join("runs").join(format!("{}-{}", self.run, self.attempt))
+    pub(crate) fn scratch(&self) -> PathBuf {
+        scratch(self.run, self.attempt)
     }
 
     /// Unpacked layers of this scope and boot.
-    #[must_use]
-    pub fn snapshots(&self) -> PathBuf {
-        self.cells.join("snapshots").join(&self.scope).join(&self.boot_id)
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        Path::new(CELLS).join("snapshots").join(&self.scope).join(&self.boot_id)
     }
+}
+
+/// The folder of one attempt.
+pub(crate) fn scratch(run: RunId, attempt: i32) -> PathBuf {
+    Path::new(CELLS).join("runs").join(format!("{run}-{attempt}"))
 }

@@ -11,14 +11,15 @@ use port::{Finish, Outside};
 use sandbox::Runtime;
 use snapshot::Snapshots;
 
+use crate::job::{CELLS, scratch};
 use crate::{BuildJob, Job, sweep};
 
 /// Does what the cell was started for.
 pub(crate) fn carry_out(job: &Job, outside: &dyn Outside) -> Finish {
     let result = match job {
-        Job::Adopt { folder } => sweep::adopt(folder),
-        Job::Sweep { cells, boot_id } => sweep::sweep(cells, boot_id),
-        Job::Clear { folder } => sweep::clear(folder),
+        Job::Adopt => sweep::adopt(Path::new(CELLS)),
+        Job::Sweep { boot_id } => sweep::sweep(Path::new(CELLS), boot_id),
+        Job::Clear { run, attempt } => sweep::clear(&scratch(*run, *attempt)),
         Job::Build(job) => return build(job, outside),
     };
     match result {

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -49,21 +50,23 @@ type Request = (Command, Sender<io::Result<Child>>);
 #[derive(Debug, Clone)]
 pub struct Spawner {
     requests: Sender<Request>,
+    cells: PathBuf,
 }
 
 impl Spawner {
-    /// Starts the thread.
+    /// Starts the thread. `cells` is the store's folder that belongs to the cells' root; each cell begins
+    /// in it.
     ///
     /// # Errors
     /// No thread can be made.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(cells: PathBuf) -> io::Result<Self> {
         let (requests, queue) = channel::<Request>();
         std::thread::Builder::new().name("cell-spawner".to_owned()).spawn(move || {
             for (mut command, reply) in queue {
                 let _ = reply.send(command.spawn());
             }
         })?;
-        Ok(Self { requests })
+        Ok(Self { requests, cells })
     }
 
     /// Starts a cell, writes its maps and gives it its job. `place` is called with its process id
@@ -100,7 +103,7 @@ impl Spawner {
                 command.env(name, value);
             }
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir(&self.cells);
         pass_port(&mut command, port.as_fd().as_raw_fd());
         let (reply, answer) = channel();
         let gone = || io::Error::other("the spawning thread is gone");

@@ -80,11 +80,19 @@ fn examine() -> Vec<Finding> {
         subordinate_ids(),
         tool("newuidmap", Level::Missing, "Install Debian's package `uidmap`."),
         runtime(),
-        tool("slirp4netns", Level::Weak, "Install Debian's package `slirp4netns`, or RUN steps have no network."),
+        tool(
+            "slirp4netns",
+            Level::Weak,
+            "Install Debian's package `slirp4netns`, or RUN steps have no network.",
+        ),
         tun(),
         cgroups(),
         postgres(),
-        tool("docker-registry", Level::Weak, "Install Debian's package `docker-registry`, or name one with --registry."),
+        tool(
+            "docker-registry",
+            Level::Weak,
+            "Install Debian's package `docker-registry`, or name one with --registry.",
+        ),
     ]
 }
 
@@ -112,11 +120,14 @@ fn kernel() -> Finding {
 fn subordinate_ids() -> Finding {
     let root = Uid::effective().is_root();
     let user = User::from_uid(Uid::effective()).ok().flatten();
-    let name = if root { porch::WORKER_USER.to_owned() } else { user.map(|user| user.name).unwrap_or_default() };
+    let name =
+        if root { porch::WORKER_USER.to_owned() } else { user.map(|user| user.name).unwrap_or_default() };
     let uid = User::from_name(&name).ok().flatten().map_or(u32::MAX, |user| user.uid.as_raw());
     let what = "subordinate ids";
     match Ids::of(&name, uid) {
-        Ok(ids) => Finding::new(what, Level::Ok, format!("{name}: {} from {}", ids.users.count, ids.users.start), ""),
+        Ok(ids) => {
+            Finding::new(what, Level::Ok, format!("{name}: {} from {}", ids.users.count, ids.users.start), "")
+        }
         Err(_) if root => Finding::new(what, Level::Ok, "made when `slipway up` starts", ""),
         Err(error) => Finding::new(
             what,
@@ -172,7 +183,8 @@ fn postgres() -> Finding {
     let hint = "Install Debian's package `postgresql`, or set DATABASE_URL.";
     match database::cluster::find_binaries() {
         Some(binaries) => {
-            let version = Command::new(binaries.folder.join("postgres")).arg("--version").stdin(Stdio::null()).output();
+            let version =
+                Command::new(binaries.folder.join("postgres")).arg("--version").stdin(Stdio::null()).output();
             let version = version.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
             Finding::new("PostgreSQL", Level::Ok, version.unwrap_or_default(), "")
         }

@@ -25,8 +25,9 @@ pub(crate) enum Format {
 
 /// Starts logging for a role.
 pub(crate) fn start(options: &Options, role: &'static str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&options.log)
-        .map_err(|error| anyhow::anyhow!("`{}` is not a log filter ({error}): write for instance `info`", options.log))?;
+    let filter = EnvFilter::try_new(&options.log).map_err(|error| {
+        anyhow::anyhow!("`{}` is not a log filter ({error}): write for instance `info`", options.log)
+    })?;
     let terminal = std::io::stderr().is_terminal();
     let default = if terminal { Format::Pretty } else { Format::Json };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -35,7 +36,9 @@ pub(crate) fn start(options: &Options, role: &'static str) -> anyhow::Result<()>
             let colours = terminal && std::env::var_os("NO_COLOR").is_none();
             builder.with_ansi(colours).with_target(true).compact().init();
         }
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(true).init(),
+        Format::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(true).init()
+        }
     }
     tracing::debug!(role, "logging started");
     Ok(())

@@ -12,7 +12,13 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// A self-hosted cloud build service for container images.
 #[derive(Debug, Parser)]
-#[command(name = "slipway", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "slipway",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Examples:
   slipway up                                     everything on this machine, in the foreground
   slipway build . -t app:1                       build this folder, push it as app:1

@@ -39,9 +39,12 @@ impl Error {
 
 /// The candidate that was probably meant.
 pub(crate) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let distances =
-        candidates.into_iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
+    let word: String = word.chars().take(40).collect::<String>().to_lowercase();
+    // Nobody means one of thousands, and each costs.
+    let distances = candidates
+        .into_iter()
+        .take(100)
+        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
     let limit = if word.len() < 4 { 1 } else { 2 };
     distances
         .filter(|(distance, _)| *distance <= limit)

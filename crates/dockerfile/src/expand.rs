@@ -1,5 +1,6 @@
 //! Variables, quotes and escapes, as BuildKit's shell lexer reads them (`frontend/dockerfile/shell`).
 
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::glob::Glob;
 use crate::text::Text;
@@ -13,34 +14,51 @@ const DEPTH: usize = 20;
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A word without its quotes, its variables replaced.
-pub(crate) fn word(text: &Text, escape: char, lookup: Lookup<'_>) -> Result<String, Error> {
-    let words = run(text, escape, lookup, false)?;
+pub(crate) fn word(text: &Text, escape: char, lookup: Lookup<'_>, budget: &Budget) -> Result<String, Error> {
+    let words = run(text, escape, lookup, budget, false)?;
     Ok(words.into_iter().next().unwrap_or_default())
 }
 
 /// The same, split at the blanks that stand outside quotes, also at those out of variables.
-pub(crate) fn words(text: &Text, escape: char, lookup: Lookup<'_>) -> Result<Vec<String>, Error> {
-    run(text, escape, lookup, true)
+pub(crate) fn words(
+    text: &Text,
+    escape: char,
+    lookup: Lookup<'_>,
+    budget: &Budget,
+) -> Result<Vec<String>, Error> {
+    run(text, escape, lookup, budget, true)
 }
 
-fn run(text: &Text, escape: char, lookup: Lookup<'_>, split: bool) -> Result<Vec<String>, Error> {
+fn run(
+    text: &Text,
+    escape: char,
+    lookup: Lookup<'_>,
+    budget: &Budget,
+    split: bool,
+) -> Result<Vec<String>, Error> {
     let characters: Vec<char> = text.characters().collect();
-    let mut expander = Expander { characters: &characters, at: 0, escape, lookup, text, depth: 0 };
-    let mut out = Out { words: Vec::new(), word: None, split };
+    let mut expander =
+        Expander { characters: &characters, at: 0, escape, lookup, budget, text, depth: 0, pattern: false };
+    let mut out = Out { split, ..Out::default() };
     expander.until(None, &mut out)?;
+    budget.spend(out.size, text)?;
     out.words.extend(out.word);
     Ok(out.words)
 }
 
 /// Words being written.
+#[derive(Default)]
 struct Out {
     words: Vec<String>,
     word: Option<String>,
     split: bool,
+    /// Of all words.
+    size: usize,
 }
 
 impl Out {
     fn raw(&mut self, text: &str) {
+        self.size += text.len();
         self.word.get_or_insert_default().push_str(text);
     }
 
@@ -49,6 +67,7 @@ impl Out {
         if !self.split {
             return self.raw(text);
         }
+        self.size += text.len();
         for character in text.chars() {
             if character.is_whitespace() {
                 self.words.extend(self.word.take());
@@ -64,8 +83,11 @@ struct Expander<'a> {
     at: usize,
     escape: char,
     lookup: Lookup<'a>,
+    budget: &'a Budget,
     text: &'a Text,
     depth: usize,
+    /// In a pattern the escape character stays: it is the pattern's too.
+    pattern: bool,
 }
 
 impl Expander<'_> {
@@ -97,6 +119,7 @@ impl Expander<'_> {
                 }
                 c if c == self.escape => {
                     if let Some(next) = self.next() {
+                        self.keep_escape(out);
                         out.raw(next.encode_utf8(&mut [0; 4]));
                     }
                 }
@@ -111,14 +134,25 @@ impl Expander<'_> {
     }
 
     fn check_size(&self, out: &Out) -> Result<(), Error> {
-        let size =
-            out.word.as_ref().map_or(0, String::len) + out.words.iter().map(String::len).sum::<usize>();
-        match size > SIZE {
+        match out.size > SIZE {
             false => Ok(()),
             true => {
                 Err(Error::at("dockerfile_variable", self.text, "The value becomes larger than 1 MiB.", ""))
             }
         }
+    }
+
+    fn keep_escape(&self, out: &mut Out) {
+        if self.pattern {
+            out.raw("\\");
+        }
+    }
+
+    /// The value of a name.
+    fn value(&self, name: &str) -> Result<Option<String>, Error> {
+        let value = (self.lookup)(name);
+        self.budget.spend(1 + value.as_ref().map_or(0, String::len), self.text)?;
+        Ok(value)
     }
 
     fn single_quoted(&mut self, out: &mut Out) -> Result<(), Error> {
@@ -154,6 +188,7 @@ impl Expander<'_> {
                     // Only these lose the escape character within double quotes.
                     Some(next) if next == '"' || next == '$' || next == self.escape => {
                         self.at += 1;
+                        self.keep_escape(out);
                         out.raw(next.encode_utf8(&mut [0; 4]));
                     }
                     _ => out.raw(c.encode_utf8(&mut [0; 4])),
@@ -174,11 +209,7 @@ impl Expander<'_> {
     fn dollar(&mut self) -> Result<String, Error> {
         if self.peek() != Some('{') {
             let name = self.name();
-            return Ok(if name.is_empty() {
-                "$".to_owned()
-            } else {
-                (self.lookup)(&name).unwrap_or_default()
-            });
+            return Ok(if name.is_empty() { "$".to_owned() } else { self.value(&name)?.unwrap_or_default() });
         }
         let begin = self.at - 1;
         self.at += 1;
@@ -186,7 +217,7 @@ impl Expander<'_> {
         if name.is_empty() {
             return Err(self.syntax(begin, "`${` needs a name.", "Write ${NAME}, or \\$ for the character."));
         }
-        let value = (self.lookup)(&name);
+        let value = self.value(&name)?;
         let colon = self.peek() == Some(':');
         if colon {
             self.at += 1;
@@ -194,7 +225,7 @@ impl Expander<'_> {
         match self.next() {
             Some('}') if !colon => Ok(value.unwrap_or_default()),
             Some(operator @ ('-' | '+' | '?')) => {
-                let word = self.inner()?;
+                let word = self.nested('}', false)?;
                 let set = value.filter(|value| !colon || !value.is_empty());
                 match (operator, set) {
                     ('-', set) => Ok(set.unwrap_or(word)),
@@ -214,8 +245,9 @@ impl Expander<'_> {
             }
             Some(operator @ ('#' | '%')) if !colon => {
                 let longest = self.doubled(operator);
-                let pattern = Glob::new(&self.inner()?);
+                let pattern = Glob::new(&self.nested('}', true)?);
                 let value = value.unwrap_or_default();
+                self.budget.spend(pattern.cost(&value), self.text)?;
                 Ok(if operator == '#' {
                     pattern.without_prefix(&value, longest)
                 } else {
@@ -224,11 +256,14 @@ impl Expander<'_> {
             }
             Some('/') if !colon => {
                 let all = self.doubled('/');
-                let pattern = Glob::new(&self.pattern()?);
-                let replacement = self.inner()?;
-                let replaced = pattern.replaced(&value.unwrap_or_default(), &replacement, all);
-                replaced
-                    .ok_or_else(|| self.syntax(begin, "Value and pattern are too long to replace in.", ""))
+                let pattern = Glob::new(&self.nested('/', true)?);
+                let replacement = self.nested('}', false)?;
+                let value = value.unwrap_or_default();
+                // A match may begin at each character, and be replaced by the whole replacement.
+                let cost = pattern.cost(&value).saturating_mul(value.len());
+                let cost = cost.saturating_add(value.len().saturating_mul(replacement.len()));
+                self.budget.spend(cost, self.text)?;
+                Ok(pattern.replaced(&value, &replacement, all))
             }
             Some(other) => {
                 let message = format!("`${{{name}{other}` is no way to use a variable.");
@@ -244,23 +279,16 @@ impl Expander<'_> {
         doubled
     }
 
-    /// Up to the `}`.
-    fn inner(&mut self) -> Result<String, Error> {
-        self.nested('}')
-    }
-
-    /// Up to the `/` before a replacement.
-    fn pattern(&mut self) -> Result<String, Error> {
-        self.nested('/')
-    }
-
-    fn nested(&mut self, stop: char) -> Result<String, Error> {
+    /// Up to the `}`, or the `/` before a replacement.
+    fn nested(&mut self, stop: char, pattern: bool) -> Result<String, Error> {
         if self.depth == DEPTH {
             return Err(self.syntax(self.at, "Variables are too deep within each other.", ""));
         }
         self.depth += 1;
-        let mut out = Out { words: Vec::new(), word: None, split: false };
+        let outer = std::mem::replace(&mut self.pattern, pattern);
+        let mut out = Out::default();
         let done = self.until(Some(stop), &mut out);
+        self.pattern = outer;
         self.depth -= 1;
         done.map(|()| out.word.unwrap_or_default())
     }
@@ -273,7 +301,7 @@ impl Expander<'_> {
                 rest.iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '_').count()
             }
             Some(c) if c.is_ascii_digit() => rest.iter().take_while(|c| c.is_ascii_digit()).count(),
-            Some('@' | '*' | '#' | '!' | '?') => 1,
+            Some('@' | '*' | '#' | '!' | '?' | '-' | '$') => 1,
             _ => 0,
         };
         let name = rest[..length].iter().collect();

@@ -1,9 +1,6 @@
 //! The shell's patterns in `${name#pattern}` and its relatives: `*`, `?` and escaped characters. Matching
 //! follows all possibilities at once, so no pattern takes more than pattern times value.
 
-/// Replacing may take the square of the value times the pattern; more steps than this are refused.
-const STEPS: usize = 1 << 24;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Any,
@@ -32,6 +29,11 @@ impl Glob {
         Self(parts)
     }
 
+    /// Steps that one match takes at most.
+    pub(crate) fn cost(&self, value: &str) -> usize {
+        value.len().saturating_mul(self.0.len() + 1)
+    }
+
     pub(crate) fn without_prefix(&self, value: &str, longest: bool) -> String {
         let characters: Vec<char> = value.chars().collect();
         let cut = ends(&self.0, &characters, longest).unwrap_or(0);
@@ -45,13 +47,9 @@ impl Glob {
         backwards[cut..].iter().rev().collect()
     }
 
-    /// The value with the first or every longest match replaced; none where that takes too long.
-    pub(crate) fn replaced(&self, value: &str, replacement: &str, all: bool) -> Option<String> {
+    /// The value with the first or every longest match replaced.
+    pub(crate) fn replaced(&self, value: &str, replacement: &str, all: bool) -> String {
         let characters: Vec<char> = value.chars().collect();
-        let steps = characters.len().saturating_mul(characters.len()).saturating_mul(self.0.len());
-        if steps > STEPS {
-            return None;
-        }
         let (mut out, mut at, mut done) = (String::new(), 0, false);
         while at < characters.len() {
             match ends(&self.0, &characters[at..], true).filter(|length| *length > 0 && !done) {
@@ -66,7 +64,7 @@ impl Glob {
                 }
             }
         }
-        Some(out)
+        out
     }
 }
 

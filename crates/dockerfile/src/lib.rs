@@ -3,6 +3,7 @@
 //! [`BuildGraph`], or a refusal with the user's own line. Deliberately absent: files, network, and
 //! whatever is not in the text.
 
+mod budget;
 mod error;
 mod expand;
 mod glob;

@@ -11,6 +11,8 @@ use crate::text::{Source, Text};
 
 /// A Dockerfile larger than this is none.
 const SIZE: usize = 2 << 20;
+/// A line longer than this is refused by BuildKit too, and would come back in every error about it.
+const LINE: usize = 65_535;
 
 /// One instruction's text with its here-documents.
 #[derive(Debug, Clone)]
@@ -30,6 +32,14 @@ pub(crate) struct Heredoc {
     pub(crate) raw: String,
 }
 
+impl Heredoc {
+    /// Whether `command` is nothing but this here-document's beginning.
+    pub(crate) fn is_whole(&self, command: &str) -> bool {
+        let rest = command.strip_prefix("<<").map(|rest| rest.strip_prefix('-').unwrap_or(rest));
+        rest.map(|rest| rest.trim_matches(['"', '\''])) == Some(self.name.as_str())
+    }
+}
+
 /// What the whole file says.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -44,6 +54,10 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Lines, Error> {
         return Err(Error::bare("dockerfile_too_large", message, "Put data into files of the context."));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((index, line)) = text.split('\n').enumerate().find(|(_, line)| line.len() > LINE) {
+        let message = format!("Line {} has {} bytes; {LINE} are possible.", index + 1, line.len());
+        return Err(Error::bare("dockerfile_too_large", message, "Break it with a `\\` at its end."));
+    }
     let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).collect();
     let source = Rc::new(Source { name: name.to_owned(), lines });
     let mut reader = Reader { source, next: 0, escape: '\\', logical: Vec::new(), warnings: Vec::new() };
@@ -159,8 +173,10 @@ impl Reader {
 
     /// Reads the bodies of the here-documents that a RUN, COPY or ADD begins.
     fn heredocs(&mut self, text: &Text) -> Result<Vec<Heredoc>, Error> {
-        let instruction: String = text.characters().take_while(|c| !c.is_whitespace()).collect();
-        if !["run", "copy", "add"].contains(&instruction.to_lowercase().as_str()) {
+        let whole = text.string();
+        let mut words = whole.split_whitespace().map(str::to_lowercase);
+        let instruction = words.next().filter(|word| word != "onbuild").or_else(|| words.next());
+        if !instruction.is_some_and(|word| ["run", "copy", "add"].contains(&word.as_str())) {
             return Ok(Vec::new());
         }
         let mut heredocs = Vec::new();
@@ -194,7 +210,7 @@ impl Reader {
 /// The words `<<NAME`, `<<-NAME`, `<<'NAME'` of a line that stand in no quotes.
 fn heads(text: &Text, escape: char) -> Vec<(Text, String, bool)> {
     let mut heads = Vec::new();
-    for word in crate::words::blank_separated(text, escape) {
+    for word in crate::words::quoted_words(text, escape) {
         let string = word.string();
         let rest = string.trim_start_matches(|c: char| c.is_ascii_digit());
         let Some(rest) = rest.strip_prefix("<<") else { continue };
@@ -212,8 +228,9 @@ fn heads(text: &Text, escape: char) -> Vec<(Text, String, bool)> {
 
 fn directive(line: &str) -> Option<(String, String)> {
     let (name, value) = line.trim_start().strip_prefix('#')?.split_once('=')?;
-    let name = name.trim().to_lowercase();
-    ["syntax", "escape", "check"].contains(&name.as_str()).then(|| (name, value.trim().to_owned()))
+    let (name, value) = (name.trim().to_lowercase(), value.trim());
+    let known = ["syntax", "escape", "check"].contains(&name.as_str());
+    (known && !value.is_empty()).then(|| (name, value.to_owned()))
 }
 
 /// Ours speaks what `docker/dockerfile:1` does.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use model::{ImageReference, Platform};
 
+use crate::budget::Budget;
 use crate::error::{Error, near};
 use crate::expand;
 use crate::instruction::{Instruction, Kind, Transfer};
@@ -18,7 +19,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) name: Option<String>,
     pub(crate) from: &'a Instruction,
     pub(crate) base: Base,
-    /// What `FROM --platform` says, else the target's.
+    /// What `FROM --platform` says, else the target's; on another stage, that stage's.
     pub(crate) platform: Platform,
     pub(crate) instructions: &'a [Instruction],
 }
@@ -39,6 +40,7 @@ pub(crate) struct Stages<'a> {
     /// In the order of the file.
     pub(crate) needed: Vec<usize>,
     pub(crate) globals: BTreeMap<String, Option<String>>,
+    pub(crate) budget: Budget,
 }
 
 impl<'a> Stages<'a> {
@@ -48,8 +50,9 @@ impl<'a> Stages<'a> {
         options: &Options,
     ) -> Result<Self, Error> {
         let first = instructions.iter().position(|i| matches!(i.kind, Kind::From { .. })).unwrap_or(0);
-        let mut platform = platform_args(options);
-        let globals = globals(&instructions[..first], escape, options, &mut platform)?;
+        let budget = Budget::new();
+        let platform = platform_args(options);
+        let globals = globals(&instructions[..first], escape, options, &platform, &budget)?;
         let lookup =
             |name: &str| globals.get(name).cloned().flatten().or_else(|| platform.get(name).cloned());
         let mut all: Vec<Stage<'a>> = Vec::new();
@@ -60,19 +63,24 @@ impl<'a> Stages<'a> {
         for range in starts.windows(2) {
             let from = &instructions[range[0]];
             let Kind::From { image, name, platform } = &from.kind else { continue };
-            let wanted = platform.as_ref().map(|text| read_platform(text, escape, &lookup)).transpose()?;
-            let base = base(image, &expand::word(image, escape, &lookup)?, &all)?;
+            let wanted =
+                platform.as_ref().map(|text| read_platform(text, escape, &lookup, &budget)).transpose()?;
+            let base = base(image, &expand::word(image, escape, &lookup, &budget)?, &all)?;
+            let inherited = match base {
+                Base::Stage(base) => Some(all[base].platform.clone()),
+                Base::Scratch | Base::Image(_) => None,
+            };
             all.push(Stage {
                 name: name.as_ref().map(Text::string),
                 from,
                 base,
-                platform: wanted.unwrap_or_else(|| options.platform.clone()),
+                platform: inherited.or(wanted).unwrap_or_else(|| options.platform.clone()),
                 instructions: &instructions[range[0] + 1..range[1]],
             });
         }
         let target = target(&all, options)?;
         let needed = needed(&all, target)?;
-        Ok(Self { all, target, needed, globals })
+        Ok(Self { all, target, needed, globals, budget })
     }
 
     /// The images to resolve, each once for a platform.
@@ -135,7 +143,8 @@ fn globals(
     instructions: &[Instruction],
     escape: char,
     options: &Options,
-    platform: &mut BTreeMap<String, String>,
+    platform: &BTreeMap<String, String>,
+    budget: &Budget,
 ) -> Result<BTreeMap<String, Option<String>>, Error> {
     let mut globals: BTreeMap<String, Option<String>> = BTreeMap::new();
     for instruction in instructions {
@@ -143,7 +152,8 @@ fn globals(
         for (name, default) in args {
             let lookup =
                 |name: &str| globals.get(name).cloned().flatten().or_else(|| platform.get(name).cloned());
-            let default = default.as_ref().map(|text| expand::word(text, escape, &lookup)).transpose()?;
+            let default =
+                default.as_ref().map(|text| expand::word(text, escape, &lookup, budget)).transpose()?;
             let name = name.string();
             let value = options.build_args.get(&name).cloned().or(default);
             let value = value.or_else(|| platform.get(&name).cloned());
@@ -153,8 +163,13 @@ fn globals(
     Ok(globals)
 }
 
-fn read_platform(text: &Text, escape: char, lookup: expand::Lookup<'_>) -> Result<Platform, Error> {
-    let word = expand::word(text, escape, lookup)?;
+fn read_platform(
+    text: &Text,
+    escape: char,
+    lookup: expand::Lookup<'_>,
+    budget: &Budget,
+) -> Result<Platform, Error> {
+    let word = expand::word(text, escape, lookup, budget)?;
     word.parse().map_err(|_| {
         let message = format!("`{word}` is no platform.");
         Error::syntax(text, message, "Write os/architecture, for instance linux/arm64.")
@@ -201,6 +216,9 @@ fn copy_source(from: &Text, stage: usize, all: &[Stage<'_>]) -> Result<Base, Err
     if name.contains('$') {
         let hint = "Name a stage with FROM $VARIABLE AS NAME, and copy --from=NAME.";
         return Err(Error::syntax(from, "`--from` takes no variables.", hint));
+    }
+    if name == "scratch" {
+        return Ok(Base::Scratch);
     }
     if let Ok(number) = name.parse::<usize>() {
         if number < stage {

@@ -15,32 +15,40 @@ pub(crate) fn blank_separated(text: &Text, escape: char) -> Vec<Text> {
 
 fn split(text: &Text, escape: char, quotes: bool) -> Vec<Text> {
     let mut words = Vec::new();
-    let (mut begin, mut quote, mut at) = (None, None, 0);
+    let mut at = word_begin(text, 0);
+    while at < text.len() {
+        let end = word_end(text, at, escape, quotes);
+        words.push(text.slice(at, end));
+        at = word_begin(text, end);
+    }
+    words
+}
+
+/// The first character from `at` on that is no blank.
+fn word_begin(text: &Text, mut at: usize) -> usize {
+    while text.get(at).is_some_and(char::is_whitespace) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of the word that begins at `at`.
+fn word_end(text: &Text, mut at: usize, escape: char, quotes: bool) -> usize {
+    let mut quote = None;
     while let Some(character) = text.get(at) {
         match (quote, character) {
-            (None, c) if c.is_whitespace() => {
-                if let Some(begin) = begin.take() {
-                    words.push(text.slice(begin, at));
-                }
-                at += 1;
-                continue;
-            }
+            (None, c) if c.is_whitespace() => return at,
             (None, '"' | '\'') if quotes => quote = Some(character),
             (Some(open), c) if c == open => quote = None,
             // Within single quotes nothing is escaped.
             (open, c) if quotes && c == escape && open != Some('\'') => {
-                begin.get_or_insert(at);
                 at += 1;
             }
             _ => {}
         }
-        begin.get_or_insert(at);
         at += 1;
     }
-    if let Some(begin) = begin {
-        words.push(text.slice(begin, text.len()));
-    }
-    words
+    at.min(text.len())
 }
 
 /// A flag: `--name` or `--name=value`.
@@ -55,11 +63,13 @@ pub(crate) struct Flag {
 /// The flags at the beginning and the rest.
 pub(crate) fn flags(text: &Text, escape: char) -> (Vec<Flag>, Text) {
     let mut flags = Vec::new();
-    let mut rest = text.trim();
-    while rest.get(0) == Some('-') && rest.get(1) == Some('-') {
-        let Some(word) = quoted_words(&rest, escape).into_iter().next() else { break };
-        rest = rest.slice(word.len(), rest.len()).trim();
+    let mut at = word_begin(text, 0);
+    while text.get(at) == Some('-') && text.get(at + 1) == Some('-') {
+        let end = word_end(text, at, escape, true);
+        let word = text.slice(at, end);
+        at = word_begin(text, end);
         let name = word.slice(2, word.len());
+        // `--` alone ends them.
         if name.is_empty() {
             break;
         }
@@ -69,17 +79,29 @@ pub(crate) fn flags(text: &Text, escape: char) -> (Vec<Flag>, Text) {
         };
         flags.push(Flag { text: word, name, value });
     }
-    (flags, rest)
+    (flags, text.slice(at, text.len()).trim())
 }
 
-/// A JSON array of strings, if that is what it is; everything else is the other form.
-pub(crate) fn json_array(text: &Text) -> Option<Vec<Text>> {
+/// A JSON array of strings, if that is what it is. What is no JSON is the other form; an array of other
+/// things is neither.
+pub(crate) fn json_array(text: &Text) -> Result<Option<Vec<Text>>, Error> {
     let trimmed = text.trim();
     if trimmed.get(0) != Some('[') {
-        return None;
+        return Ok(None);
     }
-    let words: Vec<String> = serde_json::from_str(&trimmed.string()).ok()?;
-    Some(words.iter().map(|word| trimmed.with(word)).collect())
+    let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(&trimmed.string()) else {
+        return Ok(None);
+    };
+    let words: Option<Vec<Text>> =
+        values.iter().map(|value| value.as_str().map(|word| trimmed.with(word))).collect();
+    match words {
+        Some(words) => Ok(Some(words)),
+        None => Err(Error::syntax(
+            &trimmed,
+            "An array may hold nothing but strings here.",
+            "Put double quotes around each element.",
+        )),
+    }
 }
 
 /// `a=b c="d e"`, or `a b c` where the first word has no `=`: then all that follows it is the value. The

@@ -47,7 +47,7 @@ impl House {
             boot_id: boot_id.trim().to_owned(),
             work: Notify::new(),
             beat: Notify::new(),
-            spawner: Spawner::start().map_err(|error| start_failed(&error))?,
+            spawner: Spawner::start(config.store.join("cells")).map_err(|error| start_failed(&error))?,
             ids,
             config,
         };
@@ -56,7 +56,7 @@ impl House {
     }
 
     /// The folder of the store that belongs to the cells' root.
-    pub(crate) fn cells(&self) -> PathBuf {
+    fn cells(&self) -> PathBuf {
         self.config.store.join("cells")
     }
 
@@ -91,10 +91,9 @@ impl House {
         cgroup::sweep(&self.store.id().to_string());
         let cells = self.cells();
         if self.is_ours(&cells)? {
-            let adopt = Job::Adopt { folder: cells.clone() };
-            self.spawn_with(Maps::with_own(self.ids), &adopt, |_| {})?.complete()?;
+            self.spawn_with(Maps::with_own(self.ids), &Job::Adopt, |_| {})?.complete()?;
         }
-        let sweep = Job::Sweep { cells, boot_id: self.boot_id.clone() };
+        let sweep = Job::Sweep { boot_id: self.boot_id.clone() };
         self.spawn(&sweep, |_| {})?.complete()?;
         Ok(())
     }

@@ -62,7 +62,6 @@ async fn build(
     stop: &CancellationToken,
 ) -> Option<Outcome> {
     let job = job_of(house, leased);
-    let folder = job.scratch();
     let cgroup = RunCgroup::make(&house.cgroup_name(leased));
     let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), cgroup).await;
     let (cgroup, outcome) = match spawned {
@@ -76,7 +75,7 @@ async fn build(
     cgroup.remove().await;
     // A cell that ended by itself has removed its folder; one that was killed has not.
     if !matches!(outcome, Some(Outcome::Publishing { .. } | Outcome::Succeeded { .. })) {
-        clear(Arc::clone(house), folder).await;
+        clear(Arc::clone(house), lease).await;
     }
     if let Some(Outcome::Failed { failure, .. }) = &outcome {
         log.write(format!("error: {failure}\n")).await;
@@ -90,7 +89,6 @@ fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
         attempt: leased.attempt,
         spec: leased.spec.clone(),
         scope: leased.scope.clone(),
-        cells: house.cells(),
         boot_id: house.boot_id.clone(),
         cores: house.config.cores,
         runtime: house.config.runtime.clone(),
@@ -108,9 +106,9 @@ async fn spawn(house: Arc<House>, job: Job, cgroup: RunCgroup) -> (RunCgroup, Re
     }
 }
 
-async fn clear(house: Arc<House>, folder: std::path::PathBuf) {
-    let cleared =
-        tokio::task::spawn_blocking(move || house.spawn(&Job::Clear { folder }, |_| {})?.complete());
+async fn clear(house: Arc<House>, lease: &Lease) {
+    let job = Job::Clear { run: lease.run, attempt: lease.attempt };
+    let cleared = tokio::task::spawn_blocking(move || house.spawn(&job, |_| {})?.complete());
     if let Ok(Err(failure)) = cleared.await {
         tracing::warn!(%failure, "the run's folder stays until the worker's next start");
     }

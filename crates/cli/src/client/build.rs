@@ -107,7 +107,10 @@ async fn source(
         Context::Folder { path, dockerfile } => {
             let (source, packed) = upload(service, &path, &dockerfile).await.inspect_err(|_| show.left())?;
             let files = if packed.files == 1 { "file" } else { "files" };
-            show.note(&format!("sent {} {files}, {} bytes as {} of tar.gz", packed.files, packed.bytes, source.size));
+            show.note(&format!(
+                "sent {} {files}, {} bytes as {} of tar.gz",
+                packed.files, packed.bytes, source.size
+            ));
             Ok((SourceSpec::Upload { id: source.id }, dockerfile))
         }
     }
@@ -143,7 +146,8 @@ mod tests {
 
     #[test]
     fn build_args_are_read_as_docker_reads_them() {
-        let given = ["A=1".to_owned(), "B=x=y".to_owned(), "PATH".to_owned(), "SURELY_NOT_SET_HERE".to_owned()];
+        let given =
+            ["A=1".to_owned(), "B=x=y".to_owned(), "PATH".to_owned(), "SURELY_NOT_SET_HERE".to_owned()];
         let args = build_args(&given).expect("they are right");
         assert_eq!(args.get("B").map(String::as_str), Some("x=y"));
         assert_eq!(args.get("PATH"), std::env::var("PATH").ok().as_ref());

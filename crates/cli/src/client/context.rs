@@ -66,8 +66,13 @@ mod tests {
         std::fs::create_dir(&docker).expect("a folder");
         std::fs::write(docker.join("app.Dockerfile"), "").expect("a file");
         let absolute = docker.join("app.Dockerfile");
-        for given in ["docker/app.Dockerfile", "./docker/app.Dockerfile", absolute.to_str().expect("a name")] {
-            assert_eq!(within(folder.path(), given).ok().as_deref(), Some("docker/app.Dockerfile"), "{given}");
+        for given in ["docker/app.Dockerfile", "./docker/app.Dockerfile", absolute.to_str().expect("a name")]
+        {
+            assert_eq!(
+                within(folder.path(), given).ok().as_deref(),
+                Some("docker/app.Dockerfile"),
+                "{given}"
+            );
         }
         assert!(within(folder.path(), "Dockerfile").is_err());
         assert!(within(&docker, "/etc/passwd").is_err());

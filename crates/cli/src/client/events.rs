@@ -81,11 +81,15 @@ mod tests {
 
     #[test]
     fn reads_the_same_events_however_the_bytes_are_cut() {
-        let expected =
-            [event("log", "{\"text\":\"ä\"}", "1:5"), event("message", "a\nb", "1:6"), event("end", "", "1:6")];
+        let expected = [
+            event("log", "{\"text\":\"ä\"}", "1:5"),
+            event("message", "a\nb", "1:6"),
+            event("end", "", "1:6"),
+        ];
         for size in 1..STREAM.len() {
             let mut parser = Parser::default();
-            let events: Vec<_> = STREAM.as_bytes().chunks(size).flat_map(|bytes| parser.take(bytes)).collect();
+            let events: Vec<_> =
+                STREAM.as_bytes().chunks(size).flat_map(|bytes| parser.take(bytes)).collect();
             assert_eq!(events, expected, "cut into pieces of {size}");
         }
     }

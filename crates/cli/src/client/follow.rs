@@ -26,10 +26,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// What happened to the run.
 #[derive(Debug)]
 pub(crate) enum Happening {
-    Status { status: RunStatus, attempt: i32 },
+    Status {
+        status: RunStatus,
+        attempt: i32,
+    },
     /// The service tries the run again; its log begins anew.
     Attempt(i32),
-    Log { attempt: i32, offset: u64, bytes: Vec<u8> },
+    Log {
+        attempt: i32,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     /// The connection broke and is made anew.
     Lost(String),
     End(Box<Run>),

@@ -5,12 +5,27 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     /// A vertex begins, or is gone on with.
-    Vertex { number: u32, name: &'a str },
+    Vertex {
+        number: u32,
+        name: &'a str,
+    },
     /// It wrote something, `seconds` after its beginning.
-    Output { number: u32, seconds: &'a str, text: &'a str },
-    Cached { number: u32 },
-    Done { number: u32, took: &'a str },
-    Error { number: u32, message: &'a str },
+    Output {
+        number: u32,
+        seconds: &'a str,
+        text: &'a str,
+    },
+    Cached {
+        number: u32,
+    },
+    Done {
+        number: u32,
+        took: &'a str,
+    },
+    Error {
+        number: u32,
+        message: &'a str,
+    },
     /// Anything else.
     Other(&'a str),
 }

@@ -209,7 +209,10 @@ mod tests {
         let packed = names(folder.path(), "Dockerfile");
         let expected = [".dockerignore", "Dockerfile", "src/", "src/main.rs", "src/secret/public"];
         let packed: Vec<_> = packed.iter().map(|name| name.as_str()).collect();
-        assert_eq!(packed.iter().map(|n| n.trim_end_matches('/')).collect::<Vec<_>>(), expected.map(|n| n.trim_end_matches('/')));
+        assert_eq!(
+            packed.iter().map(|n| n.trim_end_matches('/')).collect::<Vec<_>>(),
+            expected.map(|n| n.trim_end_matches('/'))
+        );
     }
 
     #[test]

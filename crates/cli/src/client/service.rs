@@ -26,7 +26,8 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(server: &str, registry: &str) -> Result<Self, ClientError> {
-        let base: Option<Url> = server.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
+        let base: Option<Url> =
+            server.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
         let Some(base) = base else {
             return Err(ClientError::usage(
                 format!("`{server}` is not the address of a service."),
@@ -35,10 +36,10 @@ impl Service {
         };
         // A proxy can't reach the loopback address that the service listens on.
         let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT);
-        let client = client
-            .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Unreachable { server: server.to_owned(), cause: sentence(&error) })?;
+        let client =
+            client.user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION"))).build().map_err(|error| {
+                ClientError::Unreachable { server: server.to_owned(), cause: sentence(&error) }
+            })?;
         Ok(Self { client, base, server: server.to_owned(), registry: registry.to_owned() })
     }
 
@@ -95,7 +96,8 @@ impl Service {
         query.extend(attempt.map(|attempt| ("attempt", attempt.to_string())));
         let request = self.request(Method::GET, &["runs", &run, "logs"]).query(&query).timeout(ANSWER);
         let response = self.send(request).await?;
-        let next = response.headers().get("x-log-next-offset").and_then(|next| next.to_str().ok()?.parse().ok());
+        let next =
+            response.headers().get("x-log-next-offset").and_then(|next| next.to_str().ok()?.parse().ok());
         let next = next.ok_or_else(|| self.not_slipway("a log came without X-Log-Next-Offset"))?;
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         Ok((bytes, next))

@@ -23,7 +23,9 @@ pub(crate) async fn upload(
     let uploaded = service.upload(body).await;
     match packing.result.await {
         // The reason that the request broke off, when that was here.
-        Ok(Err(failure)) if uploaded.is_err() && !broke_off(&failure) => Err(ClientError::Context(Box::new(failure))),
+        Ok(Err(failure)) if uploaded.is_err() && !broke_off(&failure) => {
+            Err(ClientError::Context(Box::new(failure)))
+        }
         Ok(Ok(packed)) => Ok((uploaded?, packed)),
         _ => Ok((uploaded?, Packed::default())),
     }

@@ -48,7 +48,9 @@ pub(crate) fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
 
 fn parse_registry(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, address)) if !name.is_empty() && !address.is_empty() => Ok((name.to_owned(), address.to_owned())),
+        Some((name, address)) if !name.is_empty() && !address.is_empty() => {
+            Ok((name.to_owned(), address.to_owned()))
+        }
         _ => Err("write NAME=HOST[:PORT], for instance local=127.0.0.1:5000".to_owned()),
     }
 }

@@ -33,7 +33,8 @@ impl RoleArgs {
         match (&self.database_url, &self.database_url_file) {
             (Some(url), _) => Ok(url.clone()),
             (None, Some(file)) => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("{} can't be read", file.display()))?;
                 Ok(text.trim().to_owned())
             }
             (None, None) => anyhow::bail!("no database: give --database-url, or set DATABASE_URL"),

@@ -36,8 +36,7 @@ pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
     block_on(async {
         let stop = stop_signal()?;
         let database = Database::connect(&url, "slipway publisher").await?;
-        let config =
-            publisher::Config { store: args.store, credentials, egress: egress::Options::default() };
+        let config = publisher::Config { store: args.store, credentials, egress: egress::Options::default() };
         publisher::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)
     })
@@ -47,7 +46,8 @@ fn credentials(args: &PublisherArgs) -> anyhow::Result<registry::Credentials> {
     let (Some(username), Some(file)) = (&args.registry_username, &args.registry_password_file) else {
         return Ok(registry::Credentials::Anonymous);
     };
-    let password = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let password =
+        std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
     let password = password.trim_end_matches('\n').to_owned();
     Ok(registry::Credentials::Basic { username: username.clone(), password })
 }

@@ -44,7 +44,8 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         porch::make_store(&args.store).context("the store can't be given to the worker")?;
         porch::furnish().context("the worker's surroundings can't be made")?;
     } else {
-        std::fs::create_dir_all(&args.store).with_context(|| format!("{} can't be made", args.store.display()))?;
+        std::fs::create_dir_all(&args.store)
+            .with_context(|| format!("{} can't be made", args.store.display()))?;
     }
     args.role.become_role(porch::WORKER_USER)?;
     block_on(async {
@@ -64,5 +65,7 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn host_name() -> String {
-    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|_| "worker".into())
+    nix::unistd::gethostname()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_else(|_| "worker".into())
 }

@@ -79,12 +79,15 @@ async fn keep(kept: Arc<Kept>, starter: Starter, stop: CancellationToken) {
         match starter.spawn((kept.command)()).await {
             Ok(child) => match watch(&kept, child, &stop).await {
                 None => return,
-                Some(status) => tracing::warn!(child = kept.name, %status, "a process ended and is started again"),
+                Some(status) => {
+                    tracing::warn!(child = kept.name, %status, "a process ended and is started again")
+                }
             },
             Err(error) => tracing::error!(child = kept.name, %error, "a process can't be started"),
         }
         // One that ran for a while starts again at once; one that can't stay up is given time.
-        pause = if started.elapsed() > Duration::from_secs(10) { Duration::from_millis(100) } else { pause * 2 };
+        pause =
+            if started.elapsed() > Duration::from_secs(10) { Duration::from_millis(100) } else { pause * 2 };
         pause = pause.min(Duration::from_secs(5));
         tokio::select! {
             () = stop.cancelled() => return,

@@ -29,7 +29,8 @@ impl Layout {
     pub(crate) fn make(data: Option<&Path>) -> anyhow::Result<Self> {
         let as_root = Uid::effective().is_root();
         let data = std::path::absolute(data.map_or_else(|| default_data(as_root), Path::to_owned))?;
-        std::fs::create_dir_all(&data).with_context(|| format!("the data folder {} can't be made", data.display()))?;
+        std::fs::create_dir_all(&data)
+            .with_context(|| format!("the data folder {} can't be made", data.display()))?;
         let mode = if as_root { 0o711 } else { 0o700 };
         std::fs::set_permissions(&data, Permissions::from_mode(mode))?;
         if as_root {
@@ -74,12 +75,6 @@ impl Layout {
         std::fs::rename(&part, path).with_context(|| format!("{} can't be written", path.display()))
     }
 
-    /// A secret that was written before.
-    pub(crate) fn read_secret(&self, name: &str) -> Option<String> {
-        let text = std::fs::read_to_string(self.data.join("secrets").join(name)).ok()?;
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
     fn make_folder(&self, name: &str, owner: Option<&str>, mode: u32) -> anyhow::Result<()> {
         let path = self.data.join(name);
         std::fs::create_dir_all(&path)?;
@@ -118,8 +113,9 @@ fn passable(data: &Path) -> anyhow::Result<()> {
 fn lock(data: &Path) -> anyhow::Result<Flock<File>> {
     let path = data.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| anyhow::anyhow!("another `slipway up` uses {}: stop it, or choose another --data", data.display()))
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow::anyhow!("another `slipway up` uses {}: stop it, or choose another --data", data.display())
+    })
 }
 
 /// `/run/slipway` or `$XDG_RUNTIME_DIR/slipway`; below it a folder for each data folder.

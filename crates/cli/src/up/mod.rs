@@ -70,7 +70,8 @@ pub(crate) struct UpArgs {
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     ::server::check_listen_address(args.listen)?;
     let layout = Layout::make(args.data.as_deref())?;
-    let listener = TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?;
+    let listener =
+        TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?;
     block_on(async { up(args, &layout, listener).await })
 }
 
@@ -87,7 +88,8 @@ async fn up(args: &UpArgs, layout: &Layout, listener: TcpListener) -> anyhow::Re
             (None, url) => url.clone().unwrap_or_default(),
         };
         let local = args.registry.is_none().then(|| LocalRegistry::prepare(layout)).transpose()?;
-        let address = local.as_ref().map(|r| r.address.clone()).or_else(|| args.registry.clone()).unwrap_or_default();
+        let address =
+            local.as_ref().map(|r| r.address.clone()).or_else(|| args.registry.clone()).unwrap_or_default();
         prepare_database(args, layout, &admin, &address).await?;
         let mut keepers = Vec::new();
         keepers.extend(local.map(|registry| registry.kept(layout).keep(&starter)));
@@ -147,7 +149,8 @@ fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Resu
     let mut publisher = vec!["--store".into(), store];
     if let (Some(user), Some(file)) = (&args.registry_username, &args.registry_password_file) {
         let secret = layout.data.join("secrets/registry.password");
-        let password = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+        let password =
+            std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
         layout.write_secret(&secret, porch::PUBLISHER_USER, password.trim_end_matches('\n'))?;
         publisher.extend(["--registry-username".into(), user.into()]);
         publisher.extend(["--registry-password-file".into(), secret.into_os_string()]);
@@ -160,7 +163,12 @@ fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Resu
     ])
 }
 
-fn role(name: &'static str, layout: &Layout, arguments: Vec<std::ffi::OsString>, listener: Option<i32>) -> Kept {
+fn role(
+    name: &'static str,
+    layout: &Layout,
+    arguments: Vec<std::ffi::OsString>,
+    listener: Option<i32>,
+) -> Kept {
     let url_file = layout.database_url(name);
     let command = move || {
         let mut command = Command::new("/proc/self/exe");
@@ -214,7 +222,12 @@ pub(crate) fn start_as(command: &mut Command, user: Option<&str>) {
 
 /// Waits until the service answers, then says where it is.
 #[expect(clippy::print_stdout, reason = "the command line speaks to people here")]
-async fn announce(args: &UpArgs, layout: &Layout, listener: &TcpListener, registry: &str) -> anyhow::Result<()> {
+async fn announce(
+    args: &UpArgs,
+    layout: &Layout,
+    listener: &TcpListener,
+    registry: &str,
+) -> anyhow::Result<()> {
     let address = format!("http://{}", listener.local_addr()?);
     wait_ready(&address).await?;
     let ready = serde_json::json!({
@@ -227,7 +240,10 @@ async fn announce(args: &UpArgs, layout: &Layout, listener: &TcpListener, regist
     if let Some(file) = &args.ready_file {
         write_whole(file, &ready.to_string())?;
     }
-    println!("slipway is up\n  service   {address}\n  registry  {registry}\n  data      {}", layout.data.display());
+    println!(
+        "slipway is up\n  service   {address}\n  registry  {registry}\n  data      {}",
+        layout.data.display()
+    );
     if !layout.as_root {
         println!(
             "  note      all roles run as one user: the wall between builds and the registry's credential is weaker\n\
@@ -254,7 +270,10 @@ async fn wait_ready(address: &str) -> anyhow::Result<()> {
             Ok(answer) => answer.text().await.unwrap_or_default(),
             Err(error) => error.to_string(),
         };
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "the service was not ready within a minute: {said}");
+        anyhow::ensure!(
+            tokio::time::Instant::now() < deadline,
+            "the service was not ready within a minute: {said}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

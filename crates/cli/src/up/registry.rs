@@ -64,11 +64,13 @@ fn find(program: &str) -> Option<PathBuf> {
 
 fn choose_port(memory: &Path) -> anyhow::Result<u16> {
     if let Some(port) = std::fs::read_to_string(memory).ok().and_then(|text| text.trim().parse().ok()) {
-        let taken = || format!("the local registry's port {port} is taken: free it, or remove {}", memory.display());
+        let taken =
+            || format!("the local registry's port {port} is taken: free it, or remove {}", memory.display());
         TcpListener::bind(("127.0.0.1", port)).with_context(taken)?;
         return Ok(port);
     }
-    let listener = TcpListener::bind(("127.0.0.1", USUAL_PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
+    let listener =
+        TcpListener::bind(("127.0.0.1", USUAL_PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
     let port = listener.local_addr()?.port();
     std::fs::write(memory, port.to_string())?;
     Ok(port)

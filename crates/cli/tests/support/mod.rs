@@ -3,7 +3,7 @@
 
 #![expect(dead_code, reason = "each story uses a part of it")]
 
-pub mod residue;
+pub(crate) mod residue;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,19 +14,19 @@ use tempfile::TempDir;
 
 /// Who starts `slipway up`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Identity {
+pub(crate) enum Identity {
     Root,
     OrdinaryUser,
 }
 
 /// A running Slipway. Dropping it ends everything it started.
-pub struct World {
-    pub identity: Identity,
-    pub server: String,
-    pub registry: String,
-    pub data: PathBuf,
-    pub runtime: PathBuf,
-    pub http: reqwest::Client,
+pub(crate) struct World {
+    pub(crate) identity: Identity,
+    pub(crate) server: String,
+    pub(crate) registry: String,
+    pub(crate) data: PathBuf,
+    pub(crate) runtime: PathBuf,
+    pub(crate) http: reqwest::Client,
     up: Child,
     arguments: Vec<String>,
     _folder: Option<TempDir>,
@@ -37,12 +37,12 @@ const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 impl World {
     /// With a local registry.
-    pub async fn start(identity: Identity) -> Self {
+    pub(crate) async fn start(identity: Identity) -> Self {
         Self::start_with(identity, &[]).await
     }
 
     /// With more arguments for `up`.
-    pub async fn start_with(identity: Identity, arguments: &[&str]) -> Self {
+    pub(crate) async fn start_with(identity: Identity, arguments: &[&str]) -> Self {
         let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
         open_to_all(folder.path());
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -86,14 +86,14 @@ impl World {
     }
 
     /// Process id of `up` itself: below a prefix such as sudo it is not the child's.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         let ready = std::fs::read_to_string(self.data.with_extension("ready")).expect("the ready file");
         let ready: Value = serde_json::from_str(&ready).expect("JSON");
         i32::try_from(ready["pid"].as_i64().expect("a pid")).expect("a pid")
     }
 
     /// Process ids of a role's process: children of `up` whose command line begins `slipway-ROLE`.
-    pub fn role(&self, role: &str) -> Vec<i32> {
+    pub(crate) fn role(&self, role: &str) -> Vec<i32> {
         let name = format!("slipway-{role}");
         residue::children_of(self.pid())
             .into_iter()
@@ -102,25 +102,25 @@ impl World {
     }
 
     /// Stops `up` as ^C does, and waits.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.identity.kill(self.pid(), "TERM");
         let status = self.up.wait().expect("up ends");
         assert!(status.success(), "up ended with {status}: {}", self.log());
     }
 
     /// What `up` and its roles logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.data.with_extension("log")).unwrap_or_default()
     }
 
     /// A tiny base image in the registry, as `FROM` names it.
-    pub fn base_image(&self) -> String {
+    pub(crate) fn base_image(&self) -> String {
         test_support::push_busybox(&self.registry, "base/busybox:1");
         format!("{}/base/busybox:1", self.registry)
     }
 
     /// Submits a build and answers the run's address.
-    pub async fn submit(&self, spec: Value) -> String {
+    pub(crate) async fn submit(&self, spec: Value) -> String {
         let answer =
             self.http.post(format!("{}/v1/registries/local/runs", self.server)).json(&spec).send().await;
         let answer = answer.expect("the server answers");
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// The run once it has ended.
-    pub async fn ended(&self, run: &str) -> Value {
+    pub(crate) async fn ended(&self, run: &str) -> Value {
         let deadline = Instant::now() + RUN_LIMIT;
         loop {
             let answer = self.http.get(run).header("prefer", "wait=20").send().await;
@@ -149,19 +149,19 @@ impl World {
     }
 
     /// Submits and waits.
-    pub async fn build(&self, spec: Value) -> Value {
+    pub(crate) async fn build(&self, spec: Value) -> Value {
         let run = self.submit(spec).await;
         self.ended(&run).await
     }
 
     /// The whole log of a run's last attempt.
-    pub async fn run_log(&self, run: &str) -> String {
+    pub(crate) async fn run_log(&self, run: &str) -> String {
         let answer = self.http.get(format!("{run}/logs")).send().await.expect("the server answers");
         answer.text().await.expect("text")
     }
 
     /// Waits until a run's log holds a text: an event, not a time.
-    pub async fn wait_for_log(&self, run: &str, text: &str) {
+    pub(crate) async fn wait_for_log(&self, run: &str, text: &str) {
         let deadline = Instant::now() + RUN_LIMIT;
         while !self.run_log(run).await.contains(text) {
             assert!(Instant::now() < deadline, "`{text}` did not appear in the log of {run}: {}", self.log());
@@ -190,7 +190,7 @@ impl Drop for World {
 
 impl Identity {
     /// A command as this identity, whoever runs the tests.
-    pub fn command(self, program: &Path) -> Command {
+    pub(crate) fn command(self, program: &Path) -> Command {
         let is_root = nix::unistd::Uid::effective().is_root();
         let prefix = match self {
             Self::Root if is_root => String::new(),
@@ -206,7 +206,7 @@ impl Identity {
     }
 
     /// Sends a signal as this identity.
-    pub fn kill(self, pid: i32, signal: &str) {
+    pub(crate) fn kill(self, pid: i32, signal: &str) {
         let mut command = self.command(Path::new("kill"));
         let status = command.args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status();
         assert!(status.is_ok_and(|status| status.success()), "kill -s {signal} {pid}");
@@ -229,7 +229,7 @@ fn prefix(name: &str) -> String {
 }
 
 /// The program under test, where every user can start it.
-pub fn slipway() -> PathBuf {
+pub(crate) fn slipway() -> PathBuf {
     static COPY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     COPY.get_or_init(|| {
         let folder = TempDir::with_prefix("sw-bin-").expect("a temporary folder").keep();

@@ -1,11 +1,12 @@
 //! What a run may leave behind, and must not: processes in the cells' ids, mounts, cgroups, folders.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// All of it at one moment.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Residue {
+pub(crate) struct Residue {
     processes: BTreeSet<String>,
     mounts: BTreeSet<String>,
     cgroups: BTreeSet<PathBuf>,
@@ -13,11 +14,12 @@ pub struct Residue {
 }
 
 impl Residue {
-    /// Of the cells below one data folder. `user` owns the subordinate ids.
-    pub fn now(data: &Path) -> Self {
+    /// Of the cells below one data folder.
+    pub(crate) fn now(data: &Path) -> Self {
         let cells = data.join("store/cells");
+        let ids = subordinate_ids(&data.join("store"));
         Self {
-            processes: processes().filter(|pid| is_of_cell(*pid)).map(command_line).collect(),
+            processes: processes().filter(|pid| is_of_cell(*pid, &ids)).map(command_line).collect(),
             mounts: mounts(&cells),
             cgroups: cgroups(data),
             folders: entries(&cells.join("runs")),
@@ -26,12 +28,12 @@ impl Residue {
 }
 
 /// Processes whose parent is `pid`.
-pub fn children_of(pid: i32) -> Vec<i32> {
+pub(crate) fn children_of(pid: i32) -> Vec<i32> {
     processes().filter(|child| parent_of(*child) == Some(pid)).collect()
 }
 
 /// The first word of a process's command line.
-pub fn argument_zero(pid: i32) -> String {
+pub(crate) fn argument_zero(pid: i32) -> String {
     let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(first).into_owned()
@@ -52,9 +54,20 @@ fn parent_of(pid: i32) -> Option<i32> {
     status_field(pid, "PPid")?.parse().ok()
 }
 
-/// Subordinate ids begin at 100,000 on Debian, and no other process of these machines has such ids.
-fn is_of_cell(pid: i32) -> bool {
-    status_field(pid, "Uid").and_then(|uid| uid.parse::<u32>().ok()).is_some_and(|uid| uid >= 100_000)
+/// The subordinate ids of the store's owner: the cells of other stories have others.
+fn subordinate_ids(store: &Path) -> Range<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = std::fs::metadata(store).expect("the store").uid();
+    let owner = nix::unistd::User::from_uid(owner.into()).ok().flatten().expect("its owner has a name").name;
+    let text = std::fs::read_to_string("/etc/subuid").expect("/etc/subuid");
+    let numbers = text.lines().find_map(|line| line.strip_prefix(&owner)?.strip_prefix(':')?.split_once(':'));
+    let (start, count) = numbers.expect("the worker's user has subordinate ids");
+    let (start, count): (u32, u32) = (start.parse().expect("a number"), count.parse().expect("a number"));
+    start..start + count
+}
+
+fn is_of_cell(pid: i32, ids: &Range<u32>) -> bool {
+    status_field(pid, "Uid").and_then(|uid| uid.parse().ok()).is_some_and(|uid: u32| ids.contains(&uid))
 }
 
 fn command_line(pid: i32) -> String {

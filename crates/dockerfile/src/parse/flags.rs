@@ -52,10 +52,11 @@ impl Flags {
         Ok(())
     }
 
-    /// A here-document that begins with `#!` is a program, not the shell's.
+    /// A here-document that is the whole command and begins with `#!` is a program, not the shell's.
     pub(crate) fn refuse_script(&mut self, kind: &Kind, rest: &Text) {
-        let Kind::Run(Command::Shell { heredocs, .. }) = kind else { return };
-        if heredocs.iter().any(|heredoc| heredoc.content.starts_with("#!")) {
+        let Kind::Run(Command::Shell { heredocs, text }) = kind else { return };
+        let [heredoc] = heredocs.as_slice() else { return };
+        if heredoc.content.starts_with("#!") && heredoc.is_whole(&text.string()) {
             let hint = "Run the interpreter on it: RUN python3 <<EOF.";
             self.unsupported(Error::unsupported(rest, "A here-document with a `#!` line", hint));
         }

@@ -24,7 +24,7 @@ impl Parser {
                 start_period: time(flags, "start-period")?,
                 start_interval: time(flags, "start-interval")?,
                 retries: retries(flags)?,
-                command: self.command(&command, line),
+                command: self.command(&command, line)?,
             })),
             other => {
                 let message = format!("HEALTHCHECK is followed by CMD or NONE, not by `{other}`.");

@@ -11,12 +11,24 @@ use crate::lines::{Lines, Logical};
 use crate::text::Text;
 use crate::words;
 use flags::Flags;
+pub(crate) use transfer::{is_remote, remote_source};
+
+/// More instructions, or stages, than this are refused: each costs, and no image has so many layers.
+const INSTRUCTIONS: usize = 10_000;
+const STAGES: usize = 1_000;
 
 /// Every instruction, in the order of the file.
 pub(crate) fn parse(lines: Lines) -> Result<(Vec<Instruction>, Vec<Warning>), Error> {
+    if let Some(line) = lines.logical.get(INSTRUCTIONS) {
+        return Err(too_many(&line.text, &format!("{INSTRUCTIONS} instructions")));
+    }
     let mut parser = Parser { escape: lines.escape, warnings: lines.warnings };
     let instructions =
         lines.logical.iter().map(|line| parser.instruction(line, 0)).collect::<Result<Vec<_>, _>>()?;
+    let mut stages = instructions.iter().filter(|i| matches!(i.kind, Kind::From { .. }));
+    if let Some(stage) = stages.nth(STAGES) {
+        return Err(too_many(&stage.text, &format!("{STAGES} stages")));
+    }
     if instructions.is_empty() {
         return Err(Error::bare(
             "dockerfile_empty",
@@ -41,6 +53,11 @@ struct Parser {
     warnings: Vec<Warning>,
 }
 
+fn too_many(text: &Text, limit: &str) -> Error {
+    let message = format!("A Dockerfile has at most {limit}.");
+    Error::at("dockerfile_too_large", text, message, "Split it, or join commands with `&&`.")
+}
+
 fn first_word(text: &Text) -> Text {
     let end = text.characters().position(char::is_whitespace).unwrap_or(text.len());
     text.slice(0, end)
@@ -51,10 +68,8 @@ impl Parser {
         let name = first_word(&line.text);
         let rest = line.text.slice(name.len(), line.text.len());
         let upper = name.string().to_uppercase();
-        let (flags, rest) = match upper.as_str() {
-            "RUN" | "COPY" | "ADD" | "FROM" | "HEALTHCHECK" => words::flags(&rest, self.escape),
-            _ => (Vec::new(), rest.trim()),
-        };
+        // Where an instruction has no flags, BuildKit still reads them, and knows none.
+        let (flags, rest) = words::flags(&rest, self.escape);
         let mut flags = Flags::new(&upper, flags);
         let needs = |what: &str| match rest.is_empty() {
             true => Err(Error::syntax(&name, format!("{upper} needs {what}."), "")),
@@ -68,12 +83,12 @@ impl Parser {
                     "Leave it out, or do without what it gives.",
                 )?;
                 needs("a command")?;
-                let kind = Kind::Run(self.command(&rest, line));
+                let kind = Kind::Run(self.command(&rest, line)?);
                 flags.refuse_script(&kind, &rest);
                 kind
             }
-            "CMD" => Kind::Cmd(self.command(&rest, line)),
-            "ENTRYPOINT" => Kind::Entrypoint(self.command(&rest, line)),
+            "CMD" => Kind::Cmd(self.command(&rest, line)?),
+            "ENTRYPOINT" => Kind::Entrypoint(self.command(&rest, line)?),
             "SHELL" => Kind::Shell(self.shell(&name, &rest)?),
             "ENV" => needs("NAME=VALUE").and_then(|()| Ok(Kind::Env(self.pairs(&rest)?)))?,
             "LABEL" => needs("NAME=VALUE").and_then(|()| Ok(Kind::Label(self.pairs(&rest)?)))?,
@@ -88,7 +103,7 @@ impl Parser {
             "VOLUME" => {
                 needs("a path")?;
                 let paths =
-                    words::json_array(&rest).unwrap_or_else(|| words::blank_separated(&rest, self.escape));
+                    words::json_array(&rest)?.unwrap_or_else(|| words::blank_separated(&rest, self.escape));
                 Kind::Volume(paths)
             }
             "STOPSIGNAL" => needs("a signal").map(|()| Kind::StopSignal(rest.clone()))?,
@@ -115,13 +130,13 @@ impl Parser {
         self.warnings.push(Warning { rule, message: message.to_owned(), location: text.line_location() });
     }
 
-    fn command(&self, rest: &Text, line: &Logical) -> Command {
-        match words::json_array(rest) {
+    fn command(&self, rest: &Text, line: &Logical) -> Result<Command, Error> {
+        Ok(match words::json_array(rest)? {
             Some(words) if line.heredocs.is_empty() => {
                 Command::Exec(words.iter().map(Text::string).collect())
             }
             _ => Command::Shell { text: rest.clone(), heredocs: line.heredocs.clone() },
-        }
+        })
     }
 
     fn from(&mut self, rest: &Text, flags: &mut Flags) -> Result<Kind, Error> {
@@ -144,7 +159,7 @@ impl Parser {
     }
 
     fn shell(&self, name: &Text, rest: &Text) -> Result<Vec<String>, Error> {
-        match words::json_array(rest) {
+        match words::json_array(rest)? {
             Some(words) if !words.is_empty() => Ok(words.iter().map(Text::string).collect()),
             _ => {
                 let at = if rest.is_empty() { name } else { rest };

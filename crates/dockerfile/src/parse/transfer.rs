@@ -22,8 +22,7 @@ impl Parser {
         let names = ["chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"];
         flags.refuse(&names, "Leave it out, or do its work in a RUN.")?;
         if let Some(remote) = transfer.sources.iter().find(|source| is_remote(&source.string())) {
-            let hint = "Fetch it in a RUN, or put it into the context.";
-            flags.unsupported(Error::unsupported(remote, "ADD of an address", hint));
+            flags.unsupported(remote_source(remote));
         }
         Ok(Kind::Add(transfer))
     }
@@ -34,7 +33,7 @@ impl Parser {
             let hint = "Put the file into the context, or write it in a RUN.";
             flags.unsupported(Error::unsupported(rest, "A here-document as a file to copy", hint));
         }
-        let mut words = words::json_array(rest).unwrap_or_else(|| words::blank_separated(rest, self.escape));
+        let mut words = words::json_array(rest)?.unwrap_or_else(|| words::blank_separated(rest, self.escape));
         match (words.pop(), words.is_empty()) {
             (Some(dest), false) => Ok(Transfer { from: None, chown, sources: words, dest }),
             (one, _) => {
@@ -49,8 +48,13 @@ impl Parser {
     }
 }
 
+/// The refusal of a source that would have to be fetched.
+pub(crate) fn remote_source(text: &Text) -> Error {
+    Error::unsupported(text, "ADD of an address", "Fetch it in a RUN, or put it into the context.")
+}
+
 /// What BuildKit would fetch instead of copying.
-fn is_remote(source: &str) -> bool {
+pub(crate) fn is_remote(source: &str) -> bool {
     let lower = source.to_lowercase();
     ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| lower.starts_with(scheme))
 }

@@ -14,7 +14,7 @@ pub(super) fn apply(
     instruction: &Instruction,
 ) -> Result<String, Error> {
     match &instruction.kind {
-        Kind::Env(pairs) => env(state, planner, pairs),
+        Kind::Env(pairs) => env(state, planner, instruction, pairs),
         Kind::Label(pairs) => label(state, planner, pairs),
         Kind::Cmd(command) => {
             let cmd = state.with_shell(command);
@@ -39,7 +39,8 @@ pub(super) fn apply(
         Kind::StopSignal(signal) => stop_signal(state, planner, signal),
         Kind::Healthcheck(check) => Ok(healthcheck(state, check)),
         Kind::Maintainer(author) => {
-            let author = state.expand(planner, author)?;
+            // Not a word of the shell's: a name may hold an apostrophe.
+            let author = author.string();
             state.config.author = Some(author.clone());
             Ok(format!("MAINTAINER {author}"))
         }
@@ -71,10 +72,16 @@ fn expanded(
         .collect()
 }
 
-fn env(state: &mut State, planner: &Planner<'_>, pairs: &[(Text, Text)]) -> Result<String, Error> {
+fn env(
+    state: &mut State,
+    planner: &Planner<'_>,
+    instruction: &Instruction,
+    pairs: &[(Text, Text)],
+) -> Result<String, Error> {
     let pairs = expanded(state, planner, pairs)?;
     let mut said = String::from("ENV");
     for (name, value) in &pairs {
+        planner.spend(state.config.config.env.len(), &instruction.text)?;
         state.set_env(name, value);
         said.push_str(&format!(" {name}={value}"));
     }
@@ -95,7 +102,10 @@ fn expose(state: &mut State, planner: &Planner<'_>, ports: &[Text]) -> Result<St
     let mut all = Vec::new();
     for text in ports {
         for word in state.expand_words(planner, text)? {
-            all.extend(read_ports(text, &word)?);
+            let ports = read_ports(text, &word)?;
+            // A name and an entry of the configuration each.
+            planner.spend(ports.len() * 64, text)?;
+            all.extend(ports);
         }
     }
     let exposed = state.config.config.exposed_ports.get_or_insert_default();
@@ -115,7 +125,10 @@ fn read_ports(text: &Text, word: &str) -> Result<Vec<String>, Error> {
     let (range, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
     let protocol = protocol.to_lowercase();
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let number = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    let digits = |text: &&str| text.bytes().all(|b| b.is_ascii_digit());
+    let number = |text: &str| {
+        Some(text).filter(digits).and_then(|text| text.parse::<u16>().ok()).filter(|port| *port > 0)
+    };
     let (Some(first), Some(last)) = (number(first), number(last)) else { return Err(refuse()) };
     if first > last || !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
         return Err(refuse());
@@ -124,14 +137,13 @@ fn read_ports(text: &Text, word: &str) -> Result<Vec<String>, Error> {
 }
 
 fn volume(state: &mut State, planner: &Planner<'_>, paths: &[Text]) -> Result<String, Error> {
-    let paths = paths.iter().map(|path| state.expand(planner, path)).collect::<Result<Vec<_>, _>>()?;
-    if paths.iter().any(String::is_empty) {
-        return Err(Error::bare(
-            "dockerfile_syntax",
-            "A VOLUME has an empty path.",
-            "Give its variable a value.",
-        ));
-    }
+    let read = |text: &Text| match state.expand(planner, text)? {
+        path if path.is_empty() => {
+            Err(Error::syntax(text, "A VOLUME has an empty path.", "Give its variable a value."))
+        }
+        path => Ok(path),
+    };
+    let paths = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let volumes = state.config.config.volumes.get_or_insert_default();
     for path in &paths {
         volumes.insert(path.clone(), serde_json::Map::new());

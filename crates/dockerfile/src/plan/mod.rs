@@ -1,12 +1,15 @@
 //! Phase two: stages become vertices, and the last one's configuration the image's.
 
+mod command;
 mod config;
 mod history;
+mod make;
+mod path;
 mod stage;
 
 use std::collections::BTreeMap;
 
-use model::{BuildGraph, ImageConfig, ImageReference, Op, Output, Platform, Vertex, VertexId};
+use model::{BuildGraph, ImageConfig, ImageReference, Op, Output, Platform, RuntimeConfig, Vertex, VertexId};
 
 use crate::error::Error;
 use crate::stages::{Base, Stages};
@@ -45,6 +48,8 @@ pub(crate) fn plan(
             history: Vec::new(),
             created: None,
             rootfs: model::RootFs::default(),
+            // An empty list of triggers is none, and must not go on.
+            config: RuntimeConfig { on_build: None, ..state.config.config },
             ..state.config
         },
         history: state.history,
@@ -66,6 +71,10 @@ pub(crate) struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    fn spend(&self, cost: usize, text: &Text) -> Result<(), Error> {
+        self.stages.budget.spend(cost, text)
+    }
+
     fn add(&mut self, op: Op, name: String, text: &Text) -> VertexId {
         let location = Some(text.line_location());
         self.vertices.push(Vertex { op, name, location });

@@ -6,27 +6,15 @@ use model::{
     Copy, CopyFrom, Exec, HistoryEntry, ImageConfig, MakeDirectory, Op, Platform, RuntimeConfig, VertexId,
 };
 
+use super::command::shell_text;
+use super::path::resolve;
 use super::{DEFAULT_PATH, Planner, config, history};
 use crate::error::Error;
 use crate::expand;
 use crate::instruction::{Command, Instruction, Kind, Transfer};
+use crate::parse::{is_remote, remote_source};
 use crate::stages::{Base, Stage, platform_args};
 use crate::text::Text;
-
-/// Given to every RUN when they are among the build arguments, in no key and no history (Dockerfile
-/// reference, "Predefined ARGs").
-const PROXIES: [&str; 10] = [
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "FTP_PROXY",
-    "ftp_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
 
 /// Where a stage stands after an instruction.
 #[derive(Debug, Clone)]
@@ -34,13 +22,13 @@ pub(crate) struct State {
     pub(crate) vertex: VertexId,
     pub(crate) config: ImageConfig,
     pub(crate) history: Vec<HistoryEntry>,
-    /// Declared in this stage, in order.
-    args: Vec<(String, Option<String>)>,
+    /// Declared in this stage, or in those it is built on, in order.
+    pub(super) args: Vec<(String, Option<String>)>,
     /// Whether this stage has a CMD: then an ENTRYPOINT leaves it.
     cmd_set: bool,
-    label: String,
-    step: usize,
-    steps: usize,
+    pub(super) label: String,
+    pub(super) step: usize,
+    pub(super) steps: usize,
 }
 
 impl State {
@@ -66,15 +54,18 @@ impl State {
         let steps = 1 + stage.instructions.iter().filter(makes).count();
         let name = |image: &str| format!("[{label}1/{steps}] FROM {image}");
         let text = &stage.from.text;
-        let (vertex, config, history) = match &stage.base {
+        let (vertex, config, history, args) = match &stage.base {
             Base::Scratch => {
                 let vertex = planner.add(Op::Scratch, name("scratch"), text);
-                let runtime =
-                    RuntimeConfig { env: vec![DEFAULT_PATH.to_owned()], ..RuntimeConfig::default() };
-                (vertex, ImageConfig { config: runtime, ..ImageConfig::default() }, Vec::new())
+                let runtime = RuntimeConfig {
+                    env: vec![DEFAULT_PATH.to_owned()],
+                    working_dir: "/".to_owned(),
+                    ..RuntimeConfig::default()
+                };
+                (vertex, ImageConfig { config: runtime, ..ImageConfig::default() }, Vec::new(), Vec::new())
             }
             Base::Stage(base) => {
-                let base = planner.states.get(base).cloned().ok_or_else(|| {
+                let base = planner.states.get(base).ok_or_else(|| {
                     Error::at(
                         "internal",
                         text,
@@ -82,17 +73,44 @@ impl State {
                         "Report this: it is a defect.",
                     )
                 })?;
-                (base.vertex, base.config, base.history)
+                planner.spend(base.size(), text)?;
+                (base.vertex, base.config.clone(), base.history.clone(), base.args.clone())
             }
             Base::Image(reference) => {
                 let vertex = planner.image(reference, &stage.platform, name(&reference.to_string()), text)?;
-                (vertex, config_of(planner, vertex, text)?, Vec::new())
+                let config = config_of(planner, vertex, text)?;
+                (vertex, config, Vec::new(), Vec::new())
             }
         };
-        let mut state =
-            Self { vertex, config, history, args: Vec::new(), cmd_set: false, label, step: 1, steps };
+        let mut state = Self { vertex, config, history, args, cmd_set: false, label, step: 1, steps };
+        planner.spend(state.size(), text)?;
         state.set_platform(&stage.platform);
         Ok(state)
+    }
+
+    /// What a process of it takes: environment, folder and user, about.
+    pub(super) fn process_size(&self) -> usize {
+        let config = &self.config.config;
+        let env: usize = config.env.iter().map(|variable| variable.len() + 32).sum();
+        env + config.working_dir.len() + config.user.len()
+    }
+
+    /// What a copy of it takes, about.
+    fn size(&self) -> usize {
+        let config = &self.config.config;
+        let history: usize = self.history.iter().map(|entry| entry.created_by.len() + 64).sum();
+        let args: usize = self
+            .args
+            .iter()
+            .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len) + 64)
+            .sum();
+        let labels = config.labels.iter().flatten();
+        let labels: usize = labels.map(|(name, value)| name.len() + value.len() + 64).sum();
+        let ports = config.exposed_ports.as_ref().map_or(0, |ports| ports.len() * 64);
+        let volumes = config.volumes.iter().flatten().map(|(path, _)| path.len() + 64);
+        let commands = [&config.cmd, &config.entrypoint, &config.shell];
+        let commands: usize = commands.into_iter().flatten().flatten().map(|word| word.len() + 32).sum();
+        history + self.process_size() + args + labels + ports + volumes.sum::<usize>() + commands
     }
 
     fn set_platform(&mut self, platform: &Platform) {
@@ -115,11 +133,10 @@ impl State {
             }
             Kind::Add(transfer) => self.transfer(planner, instruction, transfer, None, true),
             Kind::Workdir(path) => self.workdir(planner, instruction, path),
-            Kind::Arg(args) => self.arg(planner, args),
+            Kind::Arg(args) => self.arg(planner, instruction, args),
             _ => {
                 let created_by = config::apply(self, planner, instruction)?;
-                self.history.push(HistoryEntry { created_by, layer: None });
-                Ok(())
+                self.remember(planner, instruction, created_by, None)
             }
         }
     }
@@ -134,12 +151,21 @@ impl State {
         env.or_else(arg)
     }
 
+    fn lookup<'s>(&'s self, planner: &'s Planner<'_>) -> impl Fn(&str) -> Option<String> + 's {
+        |name| {
+            planner.stages.budget.drain(self.config.config.env.len() + self.args.len());
+            self.value(name)
+        }
+    }
+
     pub(super) fn expand(&self, planner: &Planner<'_>, text: &Text) -> Result<String, Error> {
-        expand::word(text, planner.escape, &|name| self.value(name))
+        let lookup = self.lookup(planner);
+        expand::word(text, planner.escape, &lookup, &planner.stages.budget)
     }
 
     pub(super) fn expand_words(&self, planner: &Planner<'_>, text: &Text) -> Result<Vec<String>, Error> {
-        expand::words(text, planner.escape, &|name| self.value(name))
+        let lookup = self.lookup(planner);
+        expand::words(text, planner.escape, &lookup, &planner.stages.budget)
     }
 
     /// Sets a variable of the configuration in its place, or behind the others.
@@ -178,7 +204,12 @@ impl State {
         }
     }
 
-    fn arg(&mut self, planner: &Planner<'_>, args: &[(Text, Option<Text>)]) -> Result<(), Error> {
+    fn arg(
+        &mut self,
+        planner: &Planner<'_>,
+        instruction: &Instruction,
+        args: &[(Text, Option<Text>)],
+    ) -> Result<(), Error> {
         let automatic: BTreeMap<String, String> = platform_args(planner.options);
         let mut said = Vec::new();
         for (text, default) in args {
@@ -191,122 +222,26 @@ impl State {
                 Some(value) => format!("{name}={value}"),
                 None => name.clone(),
             });
+            planner.spend(self.args.len() + value.as_ref().map_or(0, String::len), text)?;
             self.args.retain(|(known, _)| *known != name);
             self.args.push((name, value));
         }
-        self.history.push(HistoryEntry { created_by: format!("ARG {}", said.join(" ")), layer: None });
-        Ok(())
+        self.remember(planner, instruction, format!("ARG {}", said.join(" ")), None)
     }
 
-    fn run(
+    pub(super) fn remember(
         &mut self,
-        planner: &mut Planner<'_>,
+        planner: &Planner<'_>,
         instruction: &Instruction,
-        command: &Command,
+        created_by: String,
+        layer: Option<VertexId>,
     ) -> Result<(), Error> {
-        let args = self.with_shell(command);
-        if args.is_empty() {
-            return Err(Error::syntax(&instruction.text, "RUN needs a command.", ""));
-        }
-        let mut env = self.config.config.env.clone();
-        let set = |env: &[String], name: &str| {
-            env.iter().any(|v| v.split_once('=').is_some_and(|(key, _)| key == name))
-        };
-        let given: Vec<(String, String)> = self
-            .args
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
-            .filter(|(name, _)| !set(&env, name))
-            .collect();
-        env.extend(given.iter().map(|(name, value)| format!("{name}={value}")));
-        let proxies = PROXIES.iter().filter(|name| !set(&env, name));
-        let proxies = proxies.filter_map(|name| Some((name, planner.options.build_args.get(*name)?)));
-        let proxy_env = proxies.map(|(name, value)| format!("{name}={value}")).collect();
-        let exec = Exec {
-            parent: self.vertex,
-            args: args.clone(),
-            env,
-            proxy_env,
-            cwd: self.working_dir(),
-            user: self.config.config.user.clone(),
-        };
-        self.make(planner, Op::Exec(exec), instruction, history::run(&args, &given));
+        planner.spend(created_by.len(), &instruction.text)?;
+        self.history.push(HistoryEntry { created_by, layer });
         Ok(())
     }
 
-    fn transfer(
-        &mut self,
-        planner: &mut Planner<'_>,
-        instruction: &Instruction,
-        transfer: &Transfer,
-        from: Option<&Base>,
-        unpack: bool,
-    ) -> Result<(), Error> {
-        let expand = |text: &Text| self.expand(planner, text);
-        let sources = transfer.sources.iter().map(expand).collect::<Result<Vec<_>, _>>()?;
-        let written = expand(&transfer.dest)?;
-        let chown = transfer.chown.as_ref().map(expand).transpose()?.filter(|chown| !chown.is_empty());
-        if written.is_empty() || sources.iter().any(String::is_empty) {
-            let hint = "A variable in it has no value: declare it with ARG or ENV in this stage.";
-            return Err(Error::syntax(&instruction.text, "A path is empty.", hint));
-        }
-        let dest = resolve(&self.working_dir(), &written);
-        if sources.len() > 1 && !dest.ends_with('/') {
-            let message =
-                format!("Several sources need a folder to go to; `{written}` does not end with `/`.");
-            return Err(Error::syntax(&transfer.dest, message, format!("Write `{written}/`.")));
-        }
-        let created_by =
-            history::transfer(if unpack { "ADD" } else { "COPY" }, &sources, &written, chown.as_deref());
-        let from = match from {
-            Some(base) => CopyFrom::Vertex { vertex: planner.copied(base, &instruction.text)? },
-            None => CopyFrom::Context,
-        };
-        let copy = Copy { parent: self.vertex, from, sources, dest, chown, unpack };
-        self.make(planner, Op::Copy(copy), instruction, created_by);
-        Ok(())
-    }
-
-    fn workdir(
-        &mut self,
-        planner: &mut Planner<'_>,
-        instruction: &Instruction,
-        path: &Text,
-    ) -> Result<(), Error> {
-        let written = self.expand(planner, path)?;
-        if written.is_empty() {
-            let hint = "A variable in it has no value: declare it with ARG or ENV in this stage.";
-            return Err(Error::syntax(path, "The path is empty.", hint));
-        }
-        let path = resolve(&self.working_dir(), &written);
-        let path = if path == "/" { path } else { path.trim_end_matches('/').to_owned() };
-        self.config.config.working_dir.clone_from(&path);
-        let created_by = format!("WORKDIR {path}");
-        if path == "/" {
-            self.step += 1;
-            self.history.push(HistoryEntry { created_by, layer: None });
-            return Ok(());
-        }
-        let make = MakeDirectory { parent: self.vertex, path, user: self.config.config.user.clone() };
-        self.make(planner, Op::MakeDirectory(make), instruction, created_by);
-        Ok(())
-    }
-
-    fn make(&mut self, planner: &mut Planner<'_>, op: Op, instruction: &Instruction, created_by: String) {
-        self.step += 1;
-        let said = instruction.text.string();
-        let name = format!(
-            "[{}{}/{}] {}",
-            self.label,
-            self.step,
-            self.steps,
-            said.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
-        self.vertex = planner.add(op, name, &instruction.text);
-        self.history.push(HistoryEntry { created_by, layer: Some(self.vertex) });
-    }
-
-    fn working_dir(&self) -> String {
+    pub(super) fn working_dir(&self) -> String {
         match self.config.config.working_dir.as_str() {
             "" => "/".to_owned(),
             path => resolve("/", path),
@@ -326,45 +261,14 @@ fn config_of(planner: &Planner<'_>, vertex: VertexId, text: &Text) -> Result<Ima
             "Write what the triggers do into this Dockerfile, on another base image.",
         ));
     }
-    let mut config = image.config.clone();
+    // Its history stays with the image; copied into each stage it could only cost.
+    let mut config = ImageConfig {
+        author: image.config.author.clone(),
+        config: image.config.config.clone(),
+        ..ImageConfig::default()
+    };
     if !config.config.env.iter().any(|variable| variable.starts_with("PATH=")) {
         config.config.env.push(DEFAULT_PATH.to_owned());
     }
     Ok(config)
-}
-
-/// What the shell is given: the command and its here-documents, or, where the command is nothing but one
-/// here-document, its content.
-fn shell_text(text: &str, heredocs: &[crate::lines::Heredoc]) -> String {
-    let only = |heredoc: &crate::lines::Heredoc| {
-        let rest = text.strip_prefix("<<").map(|rest| rest.trim_start_matches('-').trim_matches(['"', '\'']));
-        rest == Some(heredoc.name.as_str())
-    };
-    match heredocs {
-        [] => text.to_owned(),
-        [heredoc] if only(heredoc) => heredoc.content.clone(),
-        several => {
-            let mut whole = format!("{text}\n");
-            several.iter().for_each(|heredoc| whole.push_str(&heredoc.raw));
-            whole
-        }
-    }
-}
-
-/// `path` seen from `base`: absolute, without `.`, `..` and doubled slashes; a `/` at the end stays where
-/// it says that this is a folder.
-pub(super) fn resolve(base: &str, path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{base}/{path}") };
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    let folder =
-        path.ends_with('/') || path == "." || path == ".." || path.ends_with("/.") || path.ends_with("/..");
-    let end = if folder && !parts.is_empty() { "/" } else { "" };
-    format!("/{}{end}", parts.join("/"))
 }

@@ -4,5 +4,6 @@
 mod mistakes;
 mod odd;
 mod plans;
+mod probe;
 mod variables;
 mod world;

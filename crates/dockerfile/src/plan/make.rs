@@ -1,0 +1,148 @@
+//! Instructions that make something: RUN, COPY, ADD and WORKDIR. In: a stage's state and the instruction.
+//! Out: a vertex and its line of the history. Deliberately absent: the files; whether they are there is for
+//! the builder to find out.
+
+use model::{Copy, CopyFrom, Exec, MakeDirectory, Op};
+
+use super::path::resolve;
+use super::stage::State;
+use super::{Planner, history};
+use crate::error::Error;
+use crate::instruction::{Command, Instruction, Transfer};
+use crate::parse::{is_remote, remote_source};
+use crate::stages::Base;
+use crate::text::Text;
+
+/// Given to every RUN when they are among the build arguments, in no key and no history (Dockerfile
+/// reference, "Predefined ARGs").
+const PROXIES: [&str; 10] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+impl State {
+    pub(super) fn run(
+        &mut self,
+        planner: &mut Planner<'_>,
+        instruction: &Instruction,
+        command: &Command,
+    ) -> Result<(), Error> {
+        let args = self.with_shell(command);
+        if args.is_empty() {
+            return Err(Error::syntax(&instruction.text, "RUN needs a command.", ""));
+        }
+        let known = self.config.config.env.len() + 1;
+        planner.spend(self.process_size() + known.saturating_mul(self.args.len()), &instruction.text)?;
+        let mut env = self.config.config.env.clone();
+        let set = |env: &[String], name: &str| {
+            env.iter().any(|v| v.split_once('=').is_some_and(|(key, _)| key == name))
+        };
+        let given: Vec<(String, String)> = self
+            .args
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+            .filter(|(name, _)| !set(&env, name))
+            .collect();
+        env.extend(given.iter().map(|(name, value)| format!("{name}={value}")));
+        let proxies = PROXIES.iter().filter(|name| !set(&env, name));
+        let proxies = proxies.filter_map(|name| Some((name, planner.options.build_args.get(*name)?)));
+        let proxy_env = proxies.map(|(name, value)| format!("{name}={value}")).collect();
+        let exec = Exec {
+            parent: self.vertex,
+            args: args.clone(),
+            env,
+            proxy_env,
+            cwd: self.working_dir(),
+            user: self.config.config.user.clone(),
+        };
+        self.make(planner, Op::Exec(exec), instruction, history::run(&args, &given))
+    }
+
+    pub(super) fn transfer(
+        &mut self,
+        planner: &mut Planner<'_>,
+        instruction: &Instruction,
+        transfer: &Transfer,
+        from: Option<&Base>,
+        unpack: bool,
+    ) -> Result<(), Error> {
+        let expand = |text: &Text| self.expand(planner, text);
+        let sources = transfer.sources.iter().map(expand).collect::<Result<Vec<_>, _>>()?;
+        if let Some(at) = sources.iter().position(|source| unpack && is_remote(source)) {
+            return Err(remote_source(&transfer.sources[at]));
+        }
+        let written = expand(&transfer.dest)?;
+        let chown = transfer.chown.as_ref().map(expand).transpose()?.filter(|chown| !chown.is_empty());
+        if written.is_empty() || sources.iter().any(String::is_empty) {
+            let hint = "A variable in it has no value: declare it with ARG or ENV in this stage.";
+            return Err(Error::syntax(&instruction.text, "A path is empty.", hint));
+        }
+        let dest = resolve(&self.working_dir(), &written);
+        if sources.len() > 1 && !dest.ends_with('/') {
+            let message =
+                format!("Several sources need a folder to go to; `{written}` does not end with `/`.");
+            return Err(Error::syntax(&transfer.dest, message, format!("Write `{written}/`.")));
+        }
+        let created_by =
+            history::transfer(if unpack { "ADD" } else { "COPY" }, &sources, &written, chown.as_deref());
+        let from = match from {
+            Some(base) => CopyFrom::Vertex { vertex: planner.copied(base, &instruction.text)? },
+            None => CopyFrom::Context,
+        };
+        let copy = Copy { parent: self.vertex, from, sources, dest, chown, unpack };
+        self.make(planner, Op::Copy(copy), instruction, created_by)
+    }
+
+    pub(super) fn workdir(
+        &mut self,
+        planner: &mut Planner<'_>,
+        instruction: &Instruction,
+        path: &Text,
+    ) -> Result<(), Error> {
+        let written = self.expand(planner, path)?;
+        if written.is_empty() {
+            let hint = "A variable in it has no value: declare it with ARG or ENV in this stage.";
+            return Err(Error::syntax(path, "The path is empty.", hint));
+        }
+        let path = resolve(&self.working_dir(), &written);
+        let path = if path == "/" { path } else { path.trim_end_matches('/').to_owned() };
+        self.config.config.working_dir.clone_from(&path);
+        let created_by = format!("WORKDIR {path}");
+        if path == "/" {
+            self.step += 1;
+            return self.remember(planner, instruction, created_by, None);
+        }
+        let make = MakeDirectory { parent: self.vertex, path, user: self.config.config.user.clone() };
+        self.make(planner, Op::MakeDirectory(make), instruction, created_by)
+    }
+
+    fn make(
+        &mut self,
+        planner: &mut Planner<'_>,
+        op: Op,
+        instruction: &Instruction,
+        created_by: String,
+    ) -> Result<(), Error> {
+        planner
+            .spend(self.config.config.working_dir.len() + self.config.config.user.len(), &instruction.text)?;
+        self.step += 1;
+        let said = instruction.text.string();
+        let name = format!(
+            "[{}{}/{}] {}",
+            self.label,
+            self.step,
+            self.steps,
+            said.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        self.vertex = planner.add(op, name, &instruction.text);
+        self.remember(planner, instruction, created_by, Some(self.vertex))
+    }
+}
