@@ -204,9 +204,8 @@ BEGIN
         RETURN 'cancelled';
     END IF;
     IF run.attempt >= run.max_attempts THEN
-        PERFORM end_run(p_run, 'failed', p_outcome, jsonb_build_object('kind', 'attempts_exhausted', 'blame', 'service',
-            'message', format('The run was tried %s times, and the last attempt ended so: %s', run.attempt, p_failure ->> 'message'),
-            'hint', coalesce(p_failure ->> 'hint', '')));
+        PERFORM end_run(p_run, 'failed', p_outcome, p_failure || jsonb_build_object(
+            'message', format('%s The run was tried %s times.', p_failure ->> 'message', run.attempt)));
         RETURN 'failed';
     END IF;
     PERFORM end_attempt(p_run, p_outcome, p_failure);

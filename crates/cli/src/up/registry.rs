@@ -1,6 +1,8 @@
 //! The local registry: Debian's `docker-registry` as a child, when none is configured.
 
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ pub(crate) struct LocalRegistry {
     pub(crate) address: String,
     program: PathBuf,
     config: PathBuf,
+    reservation: Reservation,
 }
 
 impl LocalRegistry {
@@ -29,18 +32,20 @@ impl LocalRegistry {
             "no local registry: install Debian's package `docker-registry`, or name another with --registry",
         )?;
         let folder = layout.registry();
-        let port = choose_port(&layout.data.join("registry-port"))?;
-        let address = format!("127.0.0.1:{port}");
+        let reservation = reserve_port(&layout.data.join("registry-port"))?;
+        let address = format!("127.0.0.1:{}", reservation.port);
         let config = layout.runtime.join("registry.yml");
         std::fs::write(&config, configuration(&address, &folder))?;
-        Ok(Self { address, program, config })
+        Ok(Self { address, program, config, reservation })
     }
 
     /// How it is kept running.
-    pub(crate) fn kept(&self, layout: &Layout) -> Kept {
-        let (program, config, as_root) = (self.program.clone(), self.config.clone(), layout.as_root);
+    pub(crate) fn kept(self, layout: &Layout) -> Kept {
+        let Self { program, config, reservation, .. } = self;
+        let as_root = layout.as_root;
         let log = layout.runtime.join("registry.log");
         let command = move || {
+            let _held = &reservation;
             let mut command = Command::new(&program);
             command.arg("serve").arg(&config).env_clear().current_dir("/");
             // Its access log is of use to whoever looks for it, and noise to everybody else.
@@ -62,18 +67,31 @@ fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(usual).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-fn choose_port(memory: &Path) -> anyhow::Result<u16> {
+/// A port that no other Slipway of this machine takes while this is held: the registry itself binds it
+/// only later.
+struct Reservation {
+    port: u16,
+    _name: UnixListener,
+}
+
+/// The port of the last start, else the usual one or any.
+fn reserve_port(memory: &Path) -> anyhow::Result<Reservation> {
     if let Some(port) = std::fs::read_to_string(memory).ok().and_then(|text| text.trim().parse().ok()) {
         let taken =
             || format!("the local registry's port {port} is taken: free it, or remove {}", memory.display());
-        TcpListener::bind(("127.0.0.1", port)).with_context(taken)?;
-        return Ok(port);
+        return reserve(port).with_context(taken);
     }
-    let listener =
-        TcpListener::bind(("127.0.0.1", USUAL_PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
-    let port = listener.local_addr()?.port();
-    std::fs::write(memory, port.to_string())?;
-    Ok(port)
+    let any = || (0..100).find_map(|_| reserve(0).ok());
+    let reservation =
+        reserve(USUAL_PORT).ok().or_else(any).context("no port is free for the local registry")?;
+    std::fs::write(memory, reservation.port.to_string())?;
+    Ok(reservation)
+}
+
+fn reserve(port: u16) -> std::io::Result<Reservation> {
+    let port = TcpListener::bind(("127.0.0.1", port))?.local_addr()?.port();
+    let name = SocketAddr::from_abstract_name(format!("slipway-registry-{port}"))?;
+    Ok(Reservation { port, _name: UnixListener::bind_addr(&name)? })
 }
 
 /// distribution 2.8, "Configuring a registry". JSON is YAML.

@@ -122,8 +122,8 @@ async fn a_failure_of_the_service_is_tried_again_and_a_users_is_not() {
         world.skip_pause().await;
     }
     let failure = world.run(run).await.failure.unwrap();
-    assert_eq!(failure.kind, "attempts_exhausted");
-    assert!(failure.message.contains("The cell ended without a result."), "{failure}");
+    assert_eq!(failure.kind, "cell_died");
+    assert_eq!(failure.message, "The cell ended without a result. The run was tried 3 times.");
 
     let run = world.submit().await;
     let leased = world.lease().await;

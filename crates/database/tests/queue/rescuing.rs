@@ -17,7 +17,9 @@ async fn a_lost_run_is_queued_until_its_attempts_are_used_up() {
         assert_eq!(rescued.iter().map(|r| (r.run, r.became)).collect::<Vec<_>>(), [(run, became)]);
         world.skip_pause().await;
     }
-    assert_eq!(world.run(run).await.failure.unwrap().kind, "attempts_exhausted");
+    let failure = world.run(run).await.failure.unwrap();
+    assert_eq!(failure.kind, "worker_lost");
+    assert!(failure.message.ends_with("The run was tried 3 times."), "{failure}");
     let outcomes =
         world.db.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM slipway.attempts").await;
     assert_eq!(outcomes.as_deref(), Some("lost lost lost"));

@@ -70,6 +70,11 @@ impl Parser {
         let upper = name.string().to_uppercase();
         // Where an instruction has no flags, BuildKit still reads them, and knows none.
         let (flags, rest) = words::flags(&rest, self.escape);
+        let plain = NAMES.contains(&upper.as_str())
+            && !["FROM", "RUN", "COPY", "ADD", "HEALTHCHECK"].contains(&upper.as_str());
+        if plain && !flags.is_empty() {
+            Flags::new(&upper, flags.clone()).finish()?;
+        }
         let mut flags = Flags::new(&upper, flags);
         let needs = |what: &str| match rest.is_empty() {
             true => Err(Error::syntax(&name, format!("{upper} needs {what}."), "")),

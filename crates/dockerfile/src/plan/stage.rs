@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{
-    Copy, CopyFrom, Exec, HistoryEntry, ImageConfig, MakeDirectory, Op, Platform, RuntimeConfig, VertexId,
-};
+use model::{HistoryEntry, ImageConfig, Op, Platform, RuntimeConfig, VertexId};
 
 use super::command::shell_text;
 use super::path::resolve;
-use super::{DEFAULT_PATH, Planner, config, history};
+use super::{DEFAULT_PATH, Planner, config};
 use crate::error::Error;
 use crate::expand;
-use crate::instruction::{Command, Instruction, Kind, Transfer};
-use crate::parse::{is_remote, remote_source};
+use crate::instruction::{Command, Instruction, Kind};
 use crate::stages::{Base, Stage, platform_args};
 use crate::text::Text;
 

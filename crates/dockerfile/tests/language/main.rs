@@ -4,6 +4,5 @@
 mod mistakes;
 mod odd;
 mod plans;
-mod probe;
 mod variables;
 mod world;

@@ -76,8 +76,44 @@ fn nothing_a_stranger_writes_takes_long() {
     let stars = format!("FROM a\nENV A={}\nLABEL a=${{A##{}b}}", "a".repeat(50_000), "*a".repeat(200));
     let replaced = format!("FROM a\nENV A={}\nLABEL a=${{A//{}b/x}}", "a".repeat(4000), "*a".repeat(50));
     let lines = format!("FROM a\n{}", "RUN x\n".repeat(20_000));
-    for text in [deep, format!("FROM a\nENV V0=xxxxxxxx\n{doubling}"), stars, replaced, lines] {
+    let flags = format!("FROM a\nRUN {}x", "--a ".repeat(15_000));
+    let environment: String =
+        (0..1500).map(|n| format!("ENV{}\n", " b=".replace('b', &format!("a{n}x")).repeat(9))).collect();
+    for text in [
+        deep,
+        format!("FROM a\nENV V0=xxxxxxxx\n{doubling}"),
+        stars,
+        replaced,
+        lines,
+        flags,
+        format!("FROM a\n{environment}"),
+    ] {
         let _ = plan_with(&text, &options(), &base_config());
     }
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_grows_without_end_is_refused() {
+    // V14 has 128 KiB.
+    let doubling: String = (0..14).map(|n| format!("ENV V{} $V{n}$V{n}\n", n + 1)).collect();
+    let big = format!("FROM a AS s\nENV V0=xxxxxxxx\n{doubling}");
+    for (what, text) in [
+        ("environments", format!("{big}{}", "RUN x\n".repeat(5000))),
+        ("labels", format!("{big}LABEL{}", " a=$V14".repeat(5000))),
+        ("unused values", format!("{big}LABEL a={}", "${V14:+}".repeat(5000))),
+        ("folders", format!("{big}WORKDIR $V14\nENV {}\n{}", "V14=", "USER 1\nRUN x\n".repeat(4000))),
+        ("stages", format!("{big}{}", "FROM s AS s\n".repeat(900))),
+        ("patterns", format!("{big}LABEL a=${{V14##${{V7}}*z}}")),
+        ("ports", format!("FROM a\nEXPOSE{}", " 1-65535".repeat(2000))),
+        ("instructions", format!("FROM a\n{}", "RUN x\n".repeat(10_001))),
+        ("froms", "FROM a\n".repeat(1001)),
+        ("a line", format!("FROM a\nRUN {}", "x".repeat(65_536))),
+    ] {
+        let failure = plan_with(&text, &options(), &base_config()).expect_err(what);
+        assert_eq!(failure.kind, "dockerfile_too_large", "{what}: {failure}");
+        assert!(failure.to_string().len() < 500_000, "{what}");
+    }
+    let people = format!("{}{}", "FROM a\nENV A=1 B=2\n", "RUN make\nCOPY a /b\n".repeat(400));
+    assert_eq!(crate::world::plan(&people).vertices.len(), 801);
 }

@@ -43,7 +43,11 @@ fn a_here_document_is_the_script_or_its_input() {
     assert_eq!(args_of("FROM a\nRUN <<EOF\necho $x\n\techo b\nEOF\n")[2], "echo $x\n\techo b\n");
     assert_eq!(args_of("FROM a\nRUN <<-\"EOF\"\n\techo b\n\tEOF\n")[2], "echo b\n");
     assert_eq!(args_of("FROM a\nRUN cat <<X > f\nline\nX\n")[2], "cat <<X > f\nline\nX\n");
-    // Arithmetic is none.
+    // Only a program that is the whole command is not the shell's.
+    let script = args_of("FROM a\nRUN cat <<EOF > /run.sh\n#!/bin/sh\nexec x\nEOF\n");
+    assert_eq!(script[2], "cat <<EOF > /run.sh\n#!/bin/sh\nexec x\nEOF\n");
+    // Neither quoted text nor arithmetic is one.
+    assert_eq!(args_of("FROM a\nRUN echo \"a <<EOF b\"")[2], "echo \"a <<EOF b\"");
     assert_eq!(args_of("FROM a\nRUN echo $((1 << 2))")[2], "echo $((1 << 2))");
 }
 
@@ -131,8 +135,9 @@ fn a_stage_goes_on_with_the_configuration_of_its_base() {
     assert_eq!((exec.user.as_str(), exec.cwd.as_str(), exec.args[0].as_str()), ("app", "/w", "sh"));
     assert!(exec.env.contains(&"A=1".to_owned()));
     assert_eq!(graph.output.history.len(), 5);
-    // ARG ends with its stage.
-    assert_eq!(config("FROM a AS base\nARG V=1\nFROM base\nENV X=[$V]").env.last().unwrap(), "X=[]");
+    // ARG goes on to the stages that are built on its own, and to no other.
+    assert_eq!(config("FROM a AS base\nARG V=1\nFROM base\nENV X=[$V]").env.last().unwrap(), "X=[1]");
+    assert_eq!(config("FROM a AS base\nARG V=1\nFROM a\nENV X=[$V]").env.last().unwrap(), "X=[]");
 }
 
 #[test]
@@ -168,6 +173,7 @@ fn scratch_is_the_empty_file_system_with_a_path() {
     let graph = plan("FROM scratch\nCOPY a /");
     assert_eq!(graph.vertices[0].op, Op::Scratch);
     assert_eq!(names(&graph)[0], "[1/2] FROM scratch");
+    assert_eq!(graph.output.config.config.working_dir, "/");
     assert!(graph.output.config.config.env[0].starts_with("PATH=/usr/local/sbin:"));
     assert_eq!(
         (graph.output.config.os.as_str(), graph.output.config.architecture.as_str()),
@@ -184,6 +190,40 @@ fn a_platform_is_asked_for_by_the_stage_that_names_it() {
     let platforms: Vec<_> = needed.iter().map(|image| image.platform.to_string()).collect();
     assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
     assert_eq!(needed[1].location.line, 3);
+}
+
+#[test]
+fn a_stage_has_the_platform_of_the_stage_it_is_built_on() {
+    let graph = plan("FROM --platform=linux/arm64 a AS tool\nFROM tool\nRUN x");
+    assert_eq!(graph.output.platform.to_string(), "linux/arm64");
+    assert_eq!(graph.output.config.architecture, "arm64");
+}
+
+#[test]
+fn a_copy_from_scratch_resolves_nothing() {
+    let text = "FROM a\nCOPY --from=scratch x /";
+    assert_eq!(parse("Dockerfile", text).unwrap().needed_images(&options()).unwrap().len(), 1);
+    assert!(plan(text).vertices.iter().any(|vertex| vertex.op == Op::Scratch));
+}
+
+#[test]
+fn two_dashes_end_the_flags() {
+    assert_eq!(copy_of("FROM a\nCOPY --chown=1 -- --a /b/").sources, ["--a"]);
+}
+
+#[test]
+fn a_maintainer_is_taken_as_written() {
+    let text = "FROM a\nMAINTAINER Tim O'Brien";
+    assert_eq!(plan(text).output.config.author.as_deref(), Some("Tim O'Brien"));
+    assert_eq!(parse("Dockerfile", text).unwrap().warnings()[0].rule, "MaintainerDeprecated");
+}
+
+#[test]
+fn what_an_image_was_is_not_what_it_becomes() {
+    let base = RuntimeConfig { on_build: Some(Vec::new()), ..base_config() };
+    let config = plan_with("FROM a\nRUN x", &options(), &base).unwrap().output.config;
+    assert_eq!((config.created, config.config.on_build), (None, None));
+    assert!(config.history.is_empty() && config.rootfs.diff_ids.is_empty());
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::world::{base_config, config, failure, options, plan_with, with_args};
 
-/// What LABEL gets of a word, with A=`a b`, E empty, P=`/x/y.tar.gz` and nothing else set.
+/// What LABEL gets of a word, with A=`a b`, E empty, P=`/x/y.tar.gz`, S=`a*b*c` and nothing else set.
 fn expand(word: &str) -> String {
-    let text = format!("FROM a\nENV A=\"a b\" E= P=/x/y.tar.gz\nLABEL v={word}");
+    let text = format!("FROM a\nENV A=\"a b\" E= P=/x/y.tar.gz S='a*b*c'\nLABEL v={word}");
     config(&text).labels.unwrap()["v"].clone()
 }
 
@@ -41,6 +41,10 @@ fn words_are_read_as_the_shell_reads_them() {
         ("${P//./-}", "/x/y-tar-gz"),
         ("${P/nothing/-}", "/x/y.tar.gz"),
         ("${P#?x}", "/y.tar.gz"),
+        ("${S#a\\*}", "b*c"),
+        ("${S##*\\*}", "c"),
+        ("${S//\\*/-}", "a-b-c"),
+        ("$$", ""),
     ] {
         assert_eq!(expand(word), value, "{word}");
     }
