@@ -26,14 +26,6 @@ fn spec(git: &GitServer, base: &str) -> Value {
     })
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn a_killed_worker_leaves_nothing_and_loses_nothing(identity: Identity) {
     let _turn = TURN.lock().await;
     let world = World::start(identity).await;

@@ -28,7 +28,7 @@ impl Budget {
     pub(crate) fn spend(&self, cost: usize, text: &Text) -> Result<(), Error> {
         self.drain(cost);
         match self.0.get() {
-            1 => Err(Error::at(
+            0 => Err(Error::at(
                 "dockerfile_too_large",
                 text,
                 "The values of this Dockerfile become too large up to here.",

@@ -10,10 +10,10 @@ pub enum Error {
     #[error("the registry lets nobody read {0} without a credential")]
     ImageDenied(ImageReference),
     #[error("{image} is not there for {wanted}, only for {}", list(found))]
-    PlatformMissing { image: ImageReference, wanted: Platform, found: Vec<Platform> },
+    PlatformMissing { image: Box<ImageReference>, wanted: Box<Platform>, found: Vec<Platform> },
     /// Valid, but of a kind that is not built upon.
     #[error("{image} can't be used: {reason}")]
-    Unsupported { image: ImageReference, reason: String },
+    Unsupported { image: Box<ImageReference>, reason: String },
     #[error("{what} has another digest than it was asked for by")]
     DigestMismatch { what: String },
     #[error("the registry {host} can't be reached: {cause}")]

@@ -78,6 +78,10 @@ impl Target<'_> {
             OciDistributionError::ServerError { code: 401 | 403, message, .. } => {
                 Error::Denied { host, repository, said: crate::error::said(message.as_bytes()) }
             }
+            // The bytes were not those of the digest: ours are damaged, or broken on the way.
+            OciDistributionError::ServerError { message, .. } if message.contains("DIGEST_INVALID") => {
+                Error::DigestMismatch { what: format!("a blob pushed to {host}/{repository}") }
+            }
             OciDistributionError::ServerError { code, message, .. } => {
                 Error::refused(&host, code, message.as_bytes())
             }
@@ -85,10 +89,13 @@ impl Target<'_> {
                 let denied =
                     |code: &OciErrorCode| matches!(code, OciErrorCode::Denied | OciErrorCode::Unauthorized);
                 let is_denied = envelope.errors.iter().any(|error| denied(&error.code));
+                // The status itself is lost in `oci-client`.
+                let is_busy = envelope.errors.iter().any(|error| error.code == OciErrorCode::Toomanyrequests);
+                let status = if is_busy { 429 } else { 400 };
                 let said: String = envelope.to_string().chars().take(300).collect();
                 match is_denied {
                     true => Error::Denied { host, repository, said },
-                    false => Error::Refused { host, status: 400, said },
+                    false => Error::Refused { host, status, said },
                 }
             }
             OciDistributionError::RequestError(error) => match error.status().map(|status| status.as_u16()) {

@@ -144,7 +144,7 @@ impl Client {
             variant: config.variant.clone().unwrap_or_default(),
         };
         if !fits(platform, &found) {
-            let (image, wanted) = (image.clone(), platform.clone());
+            let (image, wanted) = (Box::new(image.clone()), Box::new(platform.clone()));
             return Err(Error::PlatformMissing { image, wanted, found: vec![found] });
         }
         Ok(ResolvedImage { reference: image.clone(), digest, platform: platform.clone(), config, layers })
@@ -164,8 +164,8 @@ fn choose(image: &ImageReference, wanted: &Platform, entries: &[IndexEntry]) -> 
     match chosen {
         Some((_, digest)) => Ok((*digest).clone()),
         None => Err(Error::PlatformMissing {
-            image: image.clone(),
-            wanted: wanted.clone(),
+            image: Box::new(image.clone()),
+            wanted: Box::new(wanted.clone()),
             found: candidates.into_iter().map(|(platform, _)| platform).collect(),
         }),
     }
@@ -186,5 +186,5 @@ fn checked(body: &Bytes, wanted: Option<&Digest>, what: impl FnOnce() -> String)
 }
 
 fn unsupported(image: &ImageReference, reason: &str) -> Error {
-    Error::Unsupported { image: image.clone(), reason: reason.to_owned() }
+    Error::Unsupported { image: Box::new(image.clone()), reason: reason.to_owned() }
 }

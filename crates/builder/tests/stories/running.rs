@@ -151,3 +151,13 @@ fn configuration_and_manifest_agree() {
         assert!(world.outside.announced().contains(&image.layers[1].descriptor.digest));
     });
 }
+
+#[test]
+fn a_full_disk_is_told_as_such_and_is_the_services_to_mend() {
+    story("run-on-a-full-disk", |world| {
+        world.outside.fill_disk();
+        let failure = world.try_build(&world.on_base().run("echo new > /new")).unwrap_err();
+        assert_eq!((failure.kind.as_str(), failure.blame), ("disk_full", Blame::Service), "{failure}");
+        assert!(failure.hint.contains("Free space"), "{failure}");
+    });
+}

@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_wrong_field_is_named() {
-        let error =
-            serde_json::from_str::<NewRun>(r#"{"source":"https://e.com/a.git","image":["a"]}"#).expect_err("it is refused");
+        let error = serde_json::from_str::<NewRun>(r#"{"source":"https://e.com/a.git","image":["a"]}"#)
+            .expect_err("it is refused");
         assert!(error.to_string().contains("unknown field `image`"), "{error}");
         let error = serde_json::from_str::<NewRun>(r#"{"source":7}"#).expect_err("it is refused");
         assert!(error.to_string().contains("expected a git address"), "{error}");

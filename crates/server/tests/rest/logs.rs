@@ -22,7 +22,11 @@ async fn events(world: &World, path: &str, last: Option<&str>) -> Vec<(String, S
 }
 
 fn text_of(events: &[(String, String, Value)]) -> String {
-    events.iter().filter(|(name, ..)| name == "log").map(|(.., data)| data["text"].as_str().unwrap()).collect()
+    events
+        .iter()
+        .filter(|(name, ..)| name == "log")
+        .map(|(.., data)| data["text"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -57,12 +61,13 @@ async fn a_followed_log_comes_as_it_is_written_and_ends_with_the_run() {
     let (line, cut) = ("grün\n".as_bytes(), 3);
     world.log(&leased, 0, &line[..cut]).await;
     while !seen.contains("\"gr\"") {
-        seen.push_str(&String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap());
+        let bytes = stream.chunk().await.unwrap().unwrap();
+        seen.push_str(str::from_utf8(&bytes).unwrap());
     }
     world.log(&leased, 3, &line[cut..]).await;
     world.fail(&leased, false).await;
     while let Some(bytes) = stream.chunk().await.unwrap() {
-        seen.push_str(&String::from_utf8(bytes.to_vec()).unwrap());
+        seen.push_str(str::from_utf8(&bytes).unwrap());
     }
     assert!(seen.contains("\"ün\\n\""), "{seen}");
     assert!(seen.contains("event: end"), "{seen}");

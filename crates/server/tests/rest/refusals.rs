@@ -22,7 +22,13 @@ async fn a_request_that_cannot_be_built_is_refused_with_its_field() {
         (with("timeout_seconds", json!(100_000)), "timeout_seconds"),
         (with("platform", json!("windows/amd64")), "platform"),
         (with("source_date_epoch", json!(-1)), "source_date_epoch"),
-        (with("source", json!({ "type": "git", "url": "https://example.com/a.git", "ref": "--upload-pack=x" })), "source"),
+        (
+            with(
+                "source",
+                json!({ "type": "git", "url": "https://example.com/a.git", "ref": "--upload-pack=x" }),
+            ),
+            "source",
+        ),
         (with("source", json!({ "type": "git", "url": "https://-oProxyCommand/a.git" })), "source"),
     ] {
         let (status, kind, problem) = problem(world.post(RUNS).json(&body).send().await.unwrap()).await;
@@ -69,7 +75,8 @@ async fn an_upload_that_is_not_there_is_named() {
 async fn pages_of_other_sites_and_other_names_are_refused() {
     let world = World::new().await;
     // A name that a stranger lets point to 127.0.0.1.
-    let (status, kind, _) = problem(world.get(RUNS).header("host", "evil.example").send().await.unwrap()).await;
+    let (status, kind, _) =
+        problem(world.get(RUNS).header("host", "evil.example").send().await.unwrap()).await;
     assert_eq!((status, kind.as_str()), (421, "host_refused"));
     let request = world.post(RUNS).json(&body()).header("origin", "https://evil.example");
     let (status, kind, _) = problem(request.send().await.unwrap()).await;

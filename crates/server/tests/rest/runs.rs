@@ -28,7 +28,10 @@ async fn a_failed_run_says_why() {
     let path = world.submit().await;
     world.fail(&world.lease().await, false).await;
     let run = json_of(world.get(&path)).await;
-    assert_eq!((run["status"].as_str(), run["failure"]["kind"].as_str()), (Some("failed"), Some("run_failed")));
+    assert_eq!(
+        (run["status"].as_str(), run["failure"]["kind"].as_str()),
+        (Some("failed"), Some("run_failed"))
+    );
     assert_eq!(run["failure"]["blame"], "user");
 }
 

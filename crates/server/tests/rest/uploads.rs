@@ -25,7 +25,8 @@ async fn an_upload_reaches_its_worker_byte_for_byte() {
     assert_eq!(run.status(), 201);
     let leased = world.lease().await;
     let mut received = Vec::new();
-    let chunk = async |n| world.db.worker.source_chunk(leased.run, leased.epoch, &leased.token, n).await.unwrap();
+    let chunk =
+        async |n| world.db.worker.source_chunk(leased.run, leased.epoch, &leased.token, n).await.unwrap();
     for sequence in 0.. {
         let Some(chunk) = chunk(sequence).await else { break };
         received.extend(chunk);

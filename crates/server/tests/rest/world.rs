@@ -71,14 +71,8 @@ impl World {
     }
 
     pub(crate) async fn log(&self, leased: &LeasedRun, offset: i64, bytes: &[u8]) {
-        let written = self.db.worker.append_log(
-            leased.run,
-            leased.epoch,
-            &leased.token,
-            leased.attempt,
-            offset,
-            bytes,
-        );
+        let written =
+            self.db.worker.append_log(leased.run, leased.epoch, &leased.token, leased.attempt, offset, bytes);
         written.await.unwrap();
     }
 
@@ -86,7 +80,9 @@ impl World {
     pub(crate) async fn fail(&self, leased: &LeasedRun, again: bool) -> RunStatus {
         let failure = match again {
             true => Failure::service("cell_died", "The cell ended.", ""),
-            false => Failure::user("run_failed", "The command `make` ended with exit code 2.", "See the log."),
+            false => {
+                Failure::user("run_failed", "The command `make` ended with exit code 2.", "See the log.")
+            }
         };
         let outcome = Outcome::Failed { failure, revision: None };
         let ended = self.db.worker.finish(leased.run, leased.epoch, &leased.token, &leased.scope, &outcome);
@@ -108,7 +104,10 @@ pub(crate) async fn problem(answer: Response) -> (u16, String, Value) {
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     let status = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();
-    assert_eq!((body["status"].as_u64(), body["request_id"].as_str()), (Some(status.into()), Some(id.as_str())));
+    assert_eq!(
+        (body["status"].as_u64(), body["request_id"].as_str()),
+        (Some(status.into()), Some(id.as_str()))
+    );
     assert!(!body["detail"].as_str().unwrap().is_empty());
     (status, body["kind"].as_str().unwrap().to_owned(), body)
 }

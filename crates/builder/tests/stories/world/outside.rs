@@ -27,6 +27,7 @@ struct State {
     /// How many processes have said `meet`, and how many have to.
     meeting: (u32, u32),
     network: Option<Failure>,
+    disk_full: bool,
     log: String,
     progress: Progress,
 }
@@ -64,6 +65,11 @@ impl MemoryOutside {
 
     pub(crate) fn refuse_network(&self, failure: Failure) {
         self.state().network = Some(failure);
+    }
+
+    /// From now on no byte of a blob can be written.
+    pub(crate) fn fill_disk(&self) {
+        self.state().disk_full = true;
     }
 
     pub(crate) fn log_text(&self) -> String {
@@ -146,8 +152,11 @@ impl Outside for MemoryOutside {
     }
 
     fn new_blob(&self) -> Result<NewBlob, Failure> {
-        let file = tempfile::tempfile().unwrap();
         let mut state = self.state();
+        let file = match state.disk_full {
+            true => File::options().write(true).open("/dev/full").unwrap(),
+            false => tempfile::tempfile().unwrap(),
+        };
         let id = state.open.len() as u64;
         state.open.insert(id, file.try_clone().unwrap());
         Ok(NewBlob { id, file })

@@ -1,0 +1,174 @@
+//! Against registries that a real one can't be made to be: hostile, old, busy, or spread over hosts.
+//! In: scripted answers. Deliberately absent: whatever the real registry shows as well.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use model::{Descriptor, Digest, ImageReference, MediaType, Platform};
+use registry::{Client, Credentials};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// Status line, further header lines (each with its end), body.
+type Answer = (&'static str, String, Vec<u8>);
+
+/// A server on loopback that answers by a script and keeps the heads of its requests.
+struct Scripted {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    fn start(script: impl Fn(&str, &str) -> Answer + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let (ours, theirs) = (address.clone(), Arc::clone(&heads));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let head = head(&stream);
+                theirs.lock().unwrap().push(head.clone());
+                answer(stream, &script(&ours, &head));
+            }
+        });
+        Self { address, heads }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
+    fn image(&self) -> ImageReference {
+        format!("{}/a:1", self.address).parse().unwrap()
+    }
+
+    fn pusher(&self) -> Client {
+        Client::with_credentials(http(), Vec::new(), &self.address, Credentials::Anonymous)
+    }
+}
+
+fn head(mut stream: &TcpStream) -> String {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) > 0 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn answer(mut stream: TcpStream, (status, headers, body): &Answer) {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n");
+    // A client that has read enough goes away.
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+}
+
+fn http() -> egress::Client {
+    egress::Client::new(&egress::Options::default()).unwrap()
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(Sha256::digest(bytes).into())
+}
+
+fn typed(media_type: &str, document: &Value) -> Answer {
+    ("200 OK", format!("Content-Type: {media_type}\r\n"), document.to_string().into_bytes())
+}
+
+fn manifest(layer: &str) -> Value {
+    let digest = digest(b"{}");
+    json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST,
+        "config": { "mediaType": MediaType::OCI_CONFIG, "digest": digest, "size": 2 },
+        "layers": [{ "mediaType": layer, "digest": digest, "size": 2 }],
+    })
+}
+
+async fn resolve_kind(server: &Scripted, image: &ImageReference) -> (String, usize) {
+    let client = Client::anonymous(http(), Vec::new());
+    let failure = client.resolve(image, &Platform::host()).await.unwrap_err().failure();
+    (failure.kind, server.heads().len())
+}
+
+#[tokio::test]
+async fn a_manifest_over_the_limit_is_not_taken() {
+    let server = Scripted::start(|_, _| {
+        ("200 OK", format!("Content-Type: {}\r\n", MediaType::OCI_MANIFEST), vec![b' '; (4 << 20) + 1])
+    });
+    assert_eq!(resolve_kind(&server, &server.image()).await, ("registry_protocol".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn other_bytes_than_a_digest_names_are_not_taken() {
+    let server = Scripted::start(|_, _| typed(MediaType::OCI_MANIFEST, &manifest(MediaType::OCI_LAYER_TAR)));
+    let pinned = format!("{}/a@{}", server.address, digest(b"another")).parse().unwrap();
+    assert_eq!(resolve_kind(&server, &pinned).await, ("digest_mismatch".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_upon_is_refused_before_its_configuration_is_fetched() {
+    let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    for (media_type, document) in [
+        (schema1, json!({ "schemaVersion": 1, "fsLayers": [] })),
+        (MediaType::OCI_MANIFEST, manifest(foreign)),
+        (MediaType::OCI_MANIFEST, manifest("application/vnd.oci.image.layer.nondistributable.v1.tar")),
+    ] {
+        let server = Scripted::start(move |_, _| typed(media_type, &document));
+        assert_eq!(resolve_kind(&server, &server.image()).await, ("image_unsupported".to_owned(), 1));
+    }
+}
+
+#[tokio::test]
+async fn a_token_stays_with_the_registry_when_a_blob_is_kept_elsewhere() {
+    let elsewhere = Scripted::start(|_, _| ("200 OK", String::new(), b"blob".to_vec()));
+    let target = format!("Location: http://{}/kept\r\n", elsewhere.address);
+    let server = Scripted::start(move |ours, head| match head {
+        _ if head.starts_with("GET /token") => ("200 OK", String::new(), br#"{"token":"secret"}"#.to_vec()),
+        _ if head.contains("Bearer secret") => ("307 Temporary Redirect", target.clone(), Vec::new()),
+        _ => {
+            let challenge =
+                format!("WWW-Authenticate: Bearer realm=\"http://{ours}/token\",service=\"s\"\r\n");
+            ("401 Unauthorized", challenge, Vec::new())
+        }
+    });
+    let blob = Descriptor { media_type: String::new(), digest: digest(b"blob"), size: 4 };
+    let client = Client::anonymous(http(), Vec::new());
+    let mut bytes = client.pull_blob(&server.image(), &blob).await.unwrap();
+    assert_eq!(bytes.next().await.unwrap().unwrap(), Bytes::from_static(b"blob"));
+    let kept = elsewhere.heads();
+    assert_eq!(kept.len(), 1);
+    assert!(!kept[0].to_lowercase().contains("authorization"), "{}", kept[0]);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_busy_is_not_the_users_to_mend() {
+    let server = Scripted::start(|_, _| {
+        let body = br#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#;
+        ("429 Too Many Requests", String::new(), body.to_vec())
+    });
+    let blob = Descriptor { media_type: String::new(), digest: digest(b"x"), size: 1 };
+    let body = stream::iter([Ok(Bytes::from_static(b"x"))]);
+    for error in [
+        server.pusher().push_blob(&server.address, "a", &blob, body).await.unwrap_err(),
+        server.pusher().manifest_digest(&server.address, "a", "1").await.unwrap_err(),
+    ] {
+        let failure = error.failure();
+        let kind_and_blame = (failure.kind.as_str(), failure.blame.as_str());
+        assert_eq!(kind_and_blame, ("registry_refused", "service"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_the_registry_declines_in_words_is_an_upload_and_no_failure() {
+    for (status, code) in [("404 Not Found", "BLOB_UNKNOWN"), ("405 Method Not Allowed", "UNSUPPORTED")] {
+        let server = Scripted::start(move |_, _| {
+            (status, String::new(), format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).into_bytes())
+        });
+        let mounted = server.pusher().mount(&server.address, "a", &digest(b"x"), "b").await;
+        assert!(!mounted.unwrap(), "{code}");
+    }
+}
