@@ -85,5 +85,18 @@ BEGIN
         SELECT s.run_id, rescue(s.run_id, 'store_lost', 'The machine that holds the run''s image gave no sign of life any more.') FROM stranded s;
 END $$;
 
-GRANT EXECUTE ON FUNCTION slipway.request_cancel, slipway.requeue_expired, slipway.log_end TO slipway_server;
+-- Removes what nobody asks for any more: keys and uploads of yesterday, workers of last week. A run keeps
+-- its upload until it has ended.
+CREATE FUNCTION slipway.tidy() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = slipway, pg_temp
+BEGIN ATOMIC
+    DELETE FROM slipway.idempotency_keys WHERE created_at < now() - interval '24 hours';
+    DELETE FROM slipway.sources s WHERE s.created_at < now() - interval '24 hours' AND NOT EXISTS (
+        SELECT FROM slipway.run_queue q JOIN slipway.runs r ON r.id = q.run_id
+        WHERE r.spec -> 'source' ->> 'id' = s.id::text);
+    DELETE FROM slipway.workers w WHERE w.seen_at < now() - interval '7 days' AND NOT EXISTS (
+        SELECT FROM slipway.publications p WHERE p.store = w.store AND p.status IN ('open', 'sealed'));
+END;
+
+GRANT EXECUTE ON FUNCTION slipway.tidy, slipway.request_cancel, slipway.requeue_expired, slipway.log_end TO slipway_server;
 GRANT EXECUTE ON FUNCTION slipway.lease_length TO slipway_server;

@@ -1,4 +1,4 @@
-//! Runs whose holder is gone.
+//! Runs whose holder is gone, and rows that nobody needs any more.
 
 use model::{RunId, RunStatus};
 
@@ -14,6 +14,15 @@ pub struct Rescued {
 }
 
 impl Database {
+    /// Removes what nobody asks for any more. Once an hour is enough.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn tidy(&self) -> Result<(), Error> {
+        sqlx::query!("SELECT slipway.tidy()").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
     /// Requeues or ends every run whose lease has run out. Any number of rescuers do no harm.
     ///
     /// # Errors

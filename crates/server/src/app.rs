@@ -30,6 +30,8 @@ pub struct Config {
     pub poll: Duration,
     /// Rhythm of the rescuer.
     pub rescue_every: Duration,
+    /// Rhythm of the tidier.
+    pub tidy_every: Duration,
     /// How long the end waits for requests under way.
     pub drain: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
             ping: Duration::from_secs(15),
             poll: Duration::from_secs(1),
             rescue_every: Duration::from_secs(5),
+            tidy_every: Duration::from_secs(3600),
             drain: Duration::from_secs(10),
         }
     }

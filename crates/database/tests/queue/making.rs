@@ -82,3 +82,33 @@ async fn an_upload_is_read_by_the_holder_of_its_run_once_it_is_complete() {
     assert_eq!(chunk(1).await.as_deref(), Some(&b"second"[..]));
     assert_eq!(chunk(2).await, None);
 }
+
+#[tokio::test]
+async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
+    let world = World::new().await;
+    let server = &world.db.server;
+    let mut sources = Vec::new();
+    for _ in 0..2 {
+        let source = server.create_source().await.unwrap();
+        server.append_source(source, 0, b"x").await.unwrap();
+        server.seal_source(source, 1, &digest("x")).await.unwrap();
+        sources.push(source);
+    }
+    let spec = BuildSpec { source: SourceSpec::Upload { id: sources[0] }, ..spec() };
+    let new = NewRun { spec, idempotency: Some(("old".into(), [1; 32])), ..new_run("local") };
+    world.submit_as(new.clone()).await;
+    server.tidy().await.unwrap();
+    let sources_left = "SELECT count(*)::text FROM slipway.sources";
+    assert_eq!(world.db.text(sources_left).await.as_deref(), Some("2"), "they are of today");
+    world
+        .db
+        .execute(
+            "UPDATE slipway.sources SET created_at = now() - interval '25 hours';
+             UPDATE slipway.idempotency_keys SET created_at = now() - interval '25 hours'",
+        )
+        .await;
+    server.tidy().await.unwrap();
+    let left = world.db.text("SELECT string_agg(id::text, ' ') FROM slipway.sources").await;
+    assert_eq!(left, Some(sources[0].to_string()));
+    assert!(matches!(server.create_run(new).await.unwrap(), CreateRun::Created(_)), "the key is free again");
+}

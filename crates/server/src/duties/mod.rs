@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 mod rescuer;
+mod tidier;
 
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +13,7 @@ pub(crate) fn start(app: &App) -> TaskTracker {
     let duties = TaskTracker::new();
     duties.spawn(changes::listen(app.clone()));
     duties.spawn(rescuer::rescue(app.clone()));
+    duties.spawn(tidier::tidy(app.clone()));
     duties.close();
     duties
 }
