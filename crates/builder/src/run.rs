@@ -157,7 +157,7 @@ fn run_failed(exec: &Exec, exit: Exit, last: &[String]) -> Failure {
     };
     let mut message = format!("The command `{command}` ended with {ended}.");
     if !last.is_empty() {
-        message.push_str(" Its last lines were:\n");
+        message.push_str("\nIts last lines were:\n");
         message.push_str(&last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
     }
     let hint = match exit {

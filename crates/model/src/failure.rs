@@ -122,7 +122,11 @@ impl fmt::Display for Location {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.message, self.kind)?;
+        let (first, rest) = self.message.split_once('\n').unwrap_or((&self.message, ""));
+        write!(f, "{first} ({})", self.kind)?;
+        if !rest.is_empty() {
+            write!(f, "\n{rest}")?;
+        }
         if let Some(location) = &self.location {
             write!(f, "\n{location}")?;
         }
