@@ -126,8 +126,7 @@ pub fn make_store(path: &Path) -> Result<(), PorchError> {
     let gid = group.map(|group| group.gid).ok_or_else(|| {
         PorchError::new(format!("group {CONTENT_GROUP}"), io::Error::from(io::ErrorKind::NotFound))
     })?;
-    // Cells pass through to the folder that is theirs; they can't list.
-    make_owned(path, uid, gid, 0o2751)
+    make_owned(path, uid, gid, 0o2750)
 }
 
 fn make_owned(path: &Path, uid: Uid, gid: Gid, mode: u32) -> Result<(), PorchError> {

@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 
 use model::Failure;
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::{Uid, chown};
 
-/// Gives a folder to the cells' root, which is id 1 in this namespace.
+/// Gives a folder to the cells' root, which is id 1 in this namespace. Its group stays the worker's.
 pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
-    chown(folder, Some(Uid::from_raw(1)), Some(Gid::from_raw(1)))
+    chown(folder, Some(Uid::from_raw(1)), None)
         .map_err(|error| failed("give", folder, &io::Error::from(error)))
 }
 

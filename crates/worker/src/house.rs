@@ -111,9 +111,10 @@ impl House {
                 return Ok(false);
             }
             // The store hands its group down, and a namespace can't give away what a group owns that it does
-            // not map.
+            // not map. The worker's own group keeps the way in; nobody else on this machine has one, for there
+            // are set-user-id programs of strangers below.
             std::os::unix::fs::chown(cells, None, Some(nix::unistd::getgid().as_raw()))?;
-            std::fs::set_permissions(cells, std::fs::Permissions::from_mode(0o711))?;
+            std::fs::set_permissions(cells, std::fs::Permissions::from_mode(0o710))?;
             Ok(true)
         };
         prepare().map_err(|error| start_failed(&error))
