@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::residue::Residue;
+use support::residue::{self, Residue};
 use support::{Identity, World};
 use test_support::{GitServer, Hold, HoldingProxy, LocalRegistry, TestRepository};
 
@@ -88,8 +88,8 @@ async fn a_killed_postgres_delays_a_run_and_nothing_else() {
     let run = world.submit(spec(&git, &base)).await;
     world.wait_for_log(&run, "in the middle").await;
 
-    let postmaster = std::fs::read_to_string(world.data.join("postgres/postmaster.pid")).unwrap();
-    let postmaster: i32 = postmaster.lines().next().unwrap().parse().unwrap();
+    let is_postmaster = |pid: &i32| residue::argument_zero(*pid).ends_with("/postgres");
+    let postmaster = residue::children_of(world.pid()).into_iter().find(is_postmaster).unwrap();
     world.identity.kill(postmaster, "KILL");
 
     let ended = world.ended(&run).await;
