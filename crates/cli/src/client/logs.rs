@@ -1,13 +1,13 @@
 //! `slipway logs`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
 use model::RunId;
 
 use super::error::{ClientError, conclude};
-use super::render;
+use super::render::{self, Lines, harmless};
 use super::watch::{OnInterrupt, watch};
 use super::{EXIT_CODES, ServiceArgs};
 
@@ -45,13 +45,44 @@ async fn carry_out(args: &LogsArgs) -> Result<u8, ClientError> {
         return watch(&service, args.run, render::choose(args.json).as_mut(), OnInterrupt::Leave).await;
     }
     let mut offset = 0;
+    let mut printer = Printer { lines: Lines::default(), to_terminal: std::io::stdout().is_terminal() };
     loop {
         let (bytes, next) = service.log_text(args.run, args.attempt, offset).await?;
         if bytes.is_empty() {
+            printer.end();
             return Ok(0);
         }
-        // A pipe that closes early ends the program by its signal.
-        let _ = std::io::stdout().lock().write_all(&bytes);
+        printer.print(&bytes);
         offset = next;
     }
+}
+
+/// A pipe gets the bytes as they are; a terminal gets what a build can't play with.
+struct Printer {
+    lines: Lines,
+    to_terminal: bool,
+}
+
+impl Printer {
+    fn print(&mut self, bytes: &[u8]) {
+        match self.to_terminal {
+            true => self
+                .lines
+                .take(bytes)
+                .iter()
+                .for_each(|line| write(format!("{}\n", harmless(line)).as_bytes())),
+            false => write(bytes),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(rest) = self.lines.rest() {
+            write(harmless(&rest).as_bytes());
+        }
+    }
+}
+
+/// A pipe that closes early ends the program by its signal.
+fn write(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
 }

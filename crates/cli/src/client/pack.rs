@@ -120,7 +120,7 @@ impl<W: Write> Packer<'_, W> {
             self.tar.append_data(&mut header, relative, io::empty())
         } else if kind.is_symlink() {
             header.set_entry_type(tar::EntryType::Symlink);
-            fs::read_link(&path).and_then(|target| self.tar.append_link(&mut header, relative, target))
+            fs::read_link(&path).and_then(|target| self.link(&mut header, relative, &target))
         } else if kind.is_file() {
             header.set_size(meta.len());
             self.packed.files += 1;
@@ -138,6 +138,15 @@ impl<W: Write> Packer<'_, W> {
             ));
         };
         appended.map_err(|error| unreadable(&path, &error))
+    }
+
+    /// The target exactly as it is: `append_link` alone makes `//` of `/`.
+    fn link(&mut self, header: &mut tar::Header, path: &Path, target: &Path) -> io::Result<()> {
+        if target != Path::new("/") {
+            return self.tar.append_link(header, path, target);
+        }
+        header.set_link_name_literal("/")?;
+        self.tar.append_data(header, path, io::empty())
     }
 }
 
