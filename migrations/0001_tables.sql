@@ -61,7 +61,8 @@ CREATE TABLE slipway.run_queue (
     CONSTRAINT a_lease_is_whole CHECK ((status = 'started') =
         (lease_token_hash IS NOT NULL AND leased_by IS NOT NULL AND lease_expires_at IS NOT NULL AND deadline IS NOT NULL))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 100);
-CREATE INDEX run_queue_waiting ON slipway.run_queue (registry, priority DESC, queued_at) WHERE status = 'queued';
+CREATE INDEX run_queue_waiting ON slipway.run_queue (registry, priority DESC, queued_at, run_id) WHERE status = 'queued';
+CREATE INDEX run_queue_at_work ON slipway.run_queue (registry) WHERE status = 'started';
 
 CREATE TABLE slipway.workers (
     id             uuid PRIMARY KEY,                    -- one process, from its start to its end

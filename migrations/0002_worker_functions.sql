@@ -26,41 +26,48 @@ BEGIN ATOMIC
     ON CONFLICT (id) DO UPDATE SET seen_at = now();
 END;
 
--- The next run for a worker, in one statement: the registry with the fewest runs at work first, then
--- priority, then age.
+-- The next run for a worker: the registry with the fewest runs at work first, then priority, then age.
+-- Registries are few and each one's queue is an index: what waits behind is never read.
 CREATE FUNCTION slipway.lease_next(p_worker uuid)
 RETURNS TABLE (run_id uuid, attempt integer, epoch bigint, token text, registry text, address text,
     plain_http boolean, spec jsonb, scope text, deadline timestamptz)
-LANGUAGE sql SECURITY DEFINER SET search_path = slipway, pg_temp
-BEGIN ATOMIC
-    WITH me AS (SELECT w.id, w.store, w.platform FROM slipway.workers w WHERE w.id = p_worker),
-    busy AS (SELECT q.registry, count(*) AS running FROM slipway.run_queue q WHERE q.status = 'started' GROUP BY q.registry),
-    candidate AS (
-        SELECT q.run_id FROM slipway.run_queue q JOIN me ON me.platform = q.platform LEFT JOIN busy b ON b.registry = q.registry
-        WHERE q.status = 'queued' AND q.not_before <= now() AND NOT q.cancel_requested
-        ORDER BY coalesce(b.running, 0), q.priority DESC, q.queued_at, q.run_id
-        LIMIT 1 FOR UPDATE OF q SKIP LOCKED),
-    secret AS MATERIALIZED (SELECT replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '') AS token),
-    leased AS (
-        UPDATE slipway.run_queue q SET status = 'started', epoch = q.epoch + 1, leased_by = p_worker,
-            lease_token_hash = sha256(convert_to(secret.token, 'UTF8')),
-            lease_expires_at = now() + slipway.lease_length(),
-            deadline = now() + make_interval(secs => q.timeout_seconds), progress = NULL
-        FROM candidate, secret WHERE q.run_id = candidate.run_id
-        RETURNING q.run_id, q.epoch, q.deadline, secret.token),
-    started AS (
-        UPDATE slipway.runs r SET status = 'started', started_at = now() FROM leased WHERE r.id = leased.run_id
-        RETURNING r.id, r.attempt, r.registry, r.spec, r.scope),
-    attempted AS (
-        INSERT INTO slipway.attempts (run_id, attempt, worker, store)
-        SELECT started.id, started.attempt, p_worker, me.store FROM started, me RETURNING attempts.run_id, attempts.attempt),
-    stepped AS (
-        INSERT INTO slipway.step_runs (run_id, attempt, kind, status)
-        SELECT started.id, started.attempt, 'build', 'started' FROM started)
-    SELECT started.id, started.attempt, leased.epoch, leased.token, started.registry, g.address, g.plain_http,
-        started.spec, started.scope, leased.deadline
-    FROM started JOIN leased ON leased.run_id = started.id JOIN slipway.registries g ON g.name = started.registry;
-END;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    me slipway.workers;
+    turn text;
+    chosen uuid;
+    secret text := replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+BEGIN
+    SELECT * INTO me FROM workers w WHERE w.id = p_worker;
+    FOR turn IN
+        SELECT g.name FROM registries g
+        CROSS JOIN LATERAL (SELECT q.priority, q.queued_at FROM run_queue q WHERE q.registry = g.name AND q.status = 'queued'
+            ORDER BY q.priority DESC, q.queued_at, q.run_id LIMIT 1) head
+        LEFT JOIN (SELECT q.registry, count(*) AS running FROM run_queue q WHERE q.status = 'started'
+            GROUP BY q.registry) busy ON busy.registry = g.name
+        ORDER BY coalesce(busy.running, 0), head.priority DESC, head.queued_at
+    LOOP
+        SELECT q.run_id INTO chosen FROM run_queue q
+        WHERE q.registry = turn AND q.status = 'queued' AND q.platform = me.platform AND q.not_before <= now()
+            AND NOT q.cancel_requested
+        ORDER BY q.priority DESC, q.queued_at, q.run_id LIMIT 1 FOR UPDATE SKIP LOCKED;
+        EXIT WHEN FOUND;
+    END LOOP;
+    IF chosen IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE run_queue q SET status = 'started', epoch = q.epoch + 1, leased_by = p_worker,
+        lease_token_hash = sha256(convert_to(secret, 'UTF8')), lease_expires_at = now() + lease_length(),
+        deadline = now() + make_interval(secs => q.timeout_seconds), progress = NULL
+    WHERE q.run_id = chosen;
+    UPDATE runs r SET status = 'started', started_at = now() WHERE r.id = chosen;
+    INSERT INTO attempts (run_id, attempt, worker, store) SELECT r.id, r.attempt, me.id, me.store FROM runs r WHERE r.id = chosen;
+    INSERT INTO step_runs (run_id, attempt, kind, status) SELECT r.id, r.attempt, 'build', 'started' FROM runs r WHERE r.id = chosen;
+    RETURN QUERY
+        SELECT r.id, r.attempt, q.epoch, secret, r.registry, g.address, g.plain_http, r.spec, r.scope, q.deadline
+        FROM runs r JOIN run_queue q ON q.run_id = r.id JOIN registries g ON g.name = r.registry WHERE r.id = chosen;
+END $$;
 
 -- One batched heartbeat. A run that is not in the answer's `continue` has to end: `cancel`,
 -- `timed_out`, or `lost`.
