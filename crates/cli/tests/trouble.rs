@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{Identity, World};
-use test_support::{GitServer, TestRepository};
+use test_support::{GitServer, LocalRegistry, TestRepository};
 
 async fn failure_of(world: &World, spec: Value) -> Value {
     let run = world.build(spec).await;
@@ -62,4 +62,28 @@ async fn each_mistake_has_its_own_kind_and_shows_the_users_line() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_credential_of_the_registry_is_told_and_kept_to_the_publisher() {
+    let private = LocalRegistry::start_with_password("ci", "right");
+    let public = LocalRegistry::start();
+    test_support::push_busybox(&public.address(), "base/busybox:1");
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "hunter2\n").unwrap();
+    std::fs::set_permissions(password.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let arguments =
+        ["--registry", &private.address(), "--registry-username", "ci", "--registry-password-file"];
+    let arguments = [&arguments[..], &[password.path().to_str().unwrap()]].concat();
+    let world = World::start_with(Identity::Root, &arguments).await;
+    let repository = TestRepository::new();
+    let git = GitServer::start(&repository);
+    let dockerfile = format!("FROM {}/base/busybox:1\nRUN echo built > /built\n", public.address());
+    repository.commit_to("main", &[("Dockerfile", &dockerfile)]);
+    let spec =
+        json!({ "source": { "type": "git", "url": git.url(), "ref": "main" }, "images": ["trouble:1"] });
+    let failure = failure_of(&world, spec).await;
+    assert_eq!(failure["kind"], "registry_denied", "{failure}");
+    assert_eq!(failure["blame"], "user");
+    assert!(!world.log().contains("hunter2"), "the password is in no log");
 }
