@@ -165,10 +165,19 @@ fn missing(origin: &Origin<'_>, source: &str, path: &Path) -> Error {
     let exists = origin.root.open_at(path, OFlags::PATH).is_ok();
     let hint = if exists && origin.excludes.is_some() {
         "It is there, but `.dockerignore` keeps it out of the context.".to_owned()
+    } else if is_link(origin.root, path) {
+        "It is a link. Links are followed within those files only, and there is nothing where it leads."
+            .to_owned()
     } else {
         near(origin.root, path)
     };
     Error::SourceNotFound { path: source.to_owned(), place: origin.place, hint }
+}
+
+fn is_link(root: &Root, path: &Path) -> bool {
+    let Ok(folder) = root.folder(path.parent().unwrap_or(Path::new(""))) else { return false };
+    let stat = stat(&folder, path.file_name().unwrap_or_default());
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 /// The first folder on the way that exists, and the names in it most like the one that is missing.

@@ -173,6 +173,7 @@ fn links_in_the_context_stay_links_but_a_named_one_is_followed() {
         assert_eq!(copied(&world, &["dir/link"], "/x")[0].text, "content");
         let failure = world.try_build(&Recipe::scratch().copy(&["escape"], "/x")).unwrap_err();
         assert_eq!(failure.kind, "copy_source_not_found");
+        assert!(failure.hint.contains("It is a link."), "{failure}");
     });
 }
 
