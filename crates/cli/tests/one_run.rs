@@ -60,23 +60,10 @@ fn spec(git: &GitServer, base: &str, image: &str) -> Value {
     })
 }
 
-/// What the image's own command prints, by skopeo, umoci and runc alone.
+/// What the image's own command prints, run by skopeo, umoci and runc alone.
 fn output_of(world: &World, image: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let script = r#"set -e
-        cd "$1"
-        skopeo copy --quiet --src-tls-verify=false "docker://$2" oci:image:it
-        umoci unpack ${ROOTLESS:-} --image image:it bundle >/dev/null
-        chroot_output=$(skopeo inspect --config oci:image:it | jq -r '.config.Cmd[1]')
-        cat "bundle/rootfs$chroot_output""#;
-    let rootless = if nix::unistd::Uid::effective().is_root() { "" } else { "--rootless" };
-    let output = Command::new("bash")
-        .args(["-c", script, "proof"])
-        .arg(folder.path())
-        .arg(format!("{}/{image}", world.registry))
-        .env("ROOTLESS", rootless)
-        .output()
-        .unwrap();
+    let prove = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/prove");
+    let output = Command::new(prove).arg(format!("{}/{image}", world.registry)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
