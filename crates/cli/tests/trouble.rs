@@ -87,3 +87,27 @@ async fn a_wrong_credential_of_the_registry_is_told_and_kept_to_the_publisher() 
     assert_eq!(failure["blame"], "user");
     assert!(!world.log().contains("hunter2"), "the password is in no log");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_ends_the_run_that_filled_it_and_the_next_one_succeeds() {
+    let world = World::start_on_small_disk(64).await;
+    let base = world.base_image();
+    let repository = TestRepository::new();
+    let git = GitServer::start(&repository);
+    let spec = |branch: &str| {
+        json!({
+            "source": { "type": "git", "url": git.url(), "ref": branch },
+            "images": ["trouble:1"],
+            "build_args": { "BASE": base },
+        })
+    };
+    let fill = "RUN dd if=/dev/urandom of=/big bs=1M count=200";
+    repository.commit_to("fills", &[("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\n{fill}\n"))]);
+    repository.commit_to("fits", &[("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN echo small > /small\n")]);
+
+    let failure = failure_of(&world, spec("fills")).await;
+    assert_eq!(failure["kind"], "disk_full", "{failure}");
+    assert_eq!(failure["location"]["text"], fill, "{failure}");
+    let fits = world.build(spec("fits")).await;
+    assert_eq!(fits["status"], "succeeded", "what filled the disk is gone: {fits}");
+}

@@ -29,7 +29,28 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     up: Child,
     arguments: Vec<String>,
+    disk: Option<SmallDisk>,
     _folder: Option<TempDir>,
+}
+
+/// A file system of little room; unmounted with the world.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf, mebibytes: u32) -> Self {
+        let root = |program: &str| Identity::Root.command(Path::new(program));
+        assert!(root("mkdir").arg("-p").arg(&at).status().is_ok_and(|status| status.success()));
+        let size = format!("size={mebibytes}m");
+        let mounted = root("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "a tmpfs at {}", at.display());
+        Self(at)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Identity::Root.command(Path::new("umount")).arg("--lazy").arg(&self.0).status();
+    }
 }
 
 /// How long a run in these stories may take before the story has failed.
@@ -49,6 +70,18 @@ impl World {
         let data = folder.path().join("data");
         let mut world = Self::start_in(identity, &data, arguments).await;
         world._folder = Some(folder);
+        world
+    }
+
+    /// As root, with a worker's store on a disk of its own that holds `mebibytes`.
+    pub(crate) async fn start_on_small_disk(mebibytes: u32) -> Self {
+        let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
+        open_to_all(folder.path());
+        let data = folder.path().join("data");
+        let disk = SmallDisk::mount(data.join("store"), mebibytes);
+        let mut world = Self::start_in(Identity::Root, &data, Vec::new()).await;
+        world._folder = Some(folder);
+        world.disk = Some(disk);
         world
     }
 
@@ -81,6 +114,7 @@ impl World {
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
             up,
             arguments,
+            disk: None,
             _folder: None,
         }
     }
@@ -183,6 +217,7 @@ impl Drop for World {
             let _ = self.up.kill();
             let _ = self.up.wait();
         }
+        self.disk = None;
         // What cells own can be removed by root only, or from inside their ids.
         let _ = self.identity.command(Path::new("unshare")).args(self.identity.removal(&self.data)).output();
     }
@@ -228,14 +263,27 @@ fn prefix(name: &str) -> String {
         .unwrap_or_else(|_| panic!("{name} is not set: run `make test`, which makes both identities"))
 }
 
-/// The program under test, where every user can start it.
+/// The program under test, where every user can start it: one copy for each build of it, the last one kept.
 pub(crate) fn slipway() -> PathBuf {
     static COPY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     COPY.get_or_init(|| {
-        let folder = TempDir::with_prefix("sw-bin-").expect("a temporary folder").keep();
-        open_to_all(&folder);
-        let copy = folder.join("slipway");
-        std::fs::copy(env!("CARGO_BIN_EXE_slipway"), &copy).expect("copying the program");
+        let program = Path::new(env!("CARGO_BIN_EXE_slipway"));
+        let built = program.metadata().and_then(|meta| meta.modified()).expect("the program is built");
+        let built = built.duration_since(std::time::UNIX_EPOCH).expect("a time after 1970").as_nanos();
+        let user = nix::unistd::Uid::effective();
+        let folder = PathBuf::from(format!("/tmp/slipway-under-test-{user}"));
+        std::fs::create_dir_all(&folder).expect("a folder for the program");
+        let owner = std::os::unix::fs::MetadataExt::uid(&folder.metadata().expect("a folder"));
+        assert_eq!(owner, user.as_raw(), "{} is somebody else's", folder.display());
+        let copy = folder.join(format!("slipway-{built}"));
+        if !copy.exists() {
+            for old in std::fs::read_dir(&folder).expect("a folder").flatten() {
+                let _ = std::fs::remove_file(old.path());
+            }
+            let part = folder.join(format!("part-{}", std::process::id()));
+            std::fs::copy(program, &part).expect("copying the program");
+            std::fs::rename(&part, &copy).expect("naming the copy");
+        }
         copy
     })
     .clone()
