@@ -11,6 +11,7 @@ mod reference;
 mod source;
 mod spec;
 mod status;
+mod task;
 
 pub use digest::{Digest, InvalidDigest};
 pub use failure::{Blame, Failure, Location};
@@ -27,3 +28,4 @@ pub use reference::{ImageReference, InvalidReference};
 pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree};
 pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
 pub use status::{PublicationStatus, RunStatus, StepKind, StepStatus};
+pub use task::{GitHost, Notify, PathFilter, RunEvent, TaskSpec, Trigger, Trust};
