@@ -43,7 +43,7 @@ async fn main() {
 fn new_run() -> NewRun {
     let source = SourceSpec::parse_git("https://example.com/app.git#main").unwrap();
     let spec = BuildSpec { images: vec!["app:1".to_owned()], ..BuildSpec::new(source) };
-    NewRun { registry: "local".to_owned(), spec, idempotency: None, priority: 0, max_attempts: 1 }
+    NewRun { max_attempts: 1, ..NewRun::quick("local", spec) }
 }
 
 async fn worker(database: &Database) -> WorkerId {

@@ -4,17 +4,24 @@
 
 mod cache;
 pub mod cluster;
+mod credentials;
+mod deliveries;
 mod error;
 mod hints;
+mod hooks;
 mod logs;
 pub mod migrate;
+mod outbox;
 mod publisher;
 mod registries;
 mod rescuer;
 mod runs;
 mod sources;
 mod statistics;
+mod tasks;
+mod tokens;
 mod worker;
+mod workers;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -23,17 +30,27 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use cache::{CacheEntry, CacheLayer};
+pub use credentials::{CredentialRow, NewCredential, SealedCredential};
+pub use deliveries::{
+    DeliveryContent, DeliveryRow, DeliveryStatus, Inbox, NewDelivery, Received, TaskDecision, Worked,
+};
 pub use error::Error;
 pub use hints::{Hint, Hints};
+pub use hooks::{HookRow, HookSecrets, NewHook};
 pub use logs::LogSlice;
+pub use outbox::{OUTBOX_TRIES, OutboxRow, Report};
 pub use publisher::{
-    AfterFailure, BlobState, LeasedPublication, PublicationImage, PublicationLease, Work, WorkBlob,
+    AfterFailure, BlobState, LeasedPublication, LeasedSource, ManifestTag, PublicationImage,
+    PublicationLease, Work, WorkBlob,
 };
-pub use registries::Registry;
+pub use registries::{Deleted, NewRegistry, Registry};
 pub use rescuer::Rescued;
-pub use runs::{Cancel, CreateRun, NewRun, RunPage, RunRow};
+pub use runs::{Cancel, CreateRun, NewRun, RunFilter, RunPage, RunRow, SkippedTag};
 pub use statistics::QueueStatistics;
+pub use tasks::{Changed, TaskRow};
+pub use tokens::{NewToken, TokenRow};
 pub use worker::{Held, LeasedRun, NewWorker, Outcome, PublicationBlob, Renewed, Verdict};
+pub use workers::WorkerRow;
 
 /// Longest wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(5);

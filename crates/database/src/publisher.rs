@@ -1,10 +1,12 @@
 //! What a publisher may do.
 
-use model::{Descriptor, Digest, Epoch, Failure, LeaseToken, PublicationId, RunId, StoreId};
+use model::{
+    BuildSpec, Descriptor, Digest, Epoch, Failure, LeaseToken, PublicationId, RunId, SignIn, StoreId, Trust,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::error::{json, read};
+use crate::error::{json, parse, read};
 use crate::{Database, Error};
 
 /// What every write of a publication's holder carries.
@@ -21,9 +23,11 @@ pub struct LeasedPublication {
     pub lease: PublicationLease,
     pub run: RunId,
     pub attempt: i32,
+    pub registry_name: String,
     /// `host[:port]`.
     pub registry_address: String,
     pub plain_http: bool,
+    pub sign_in: SignIn,
     /// The store's area that holds the manifest.
     pub scope: String,
     pub images: Vec<PublicationImage>,
@@ -34,6 +38,29 @@ pub struct LeasedPublication {
 pub struct PublicationImage {
     pub repository: String,
     pub tag: String,
+}
+
+/// A tag that a manifest may be put under, or why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestTag {
+    pub repository: String,
+    pub tag: String,
+    /// A run whose source is newer has it.
+    pub superseded_by: Option<RunId>,
+}
+
+/// What a worker asks the publisher about: the run it proved to hold.
+#[derive(Debug, Clone)]
+pub struct LeasedSource {
+    pub registry_name: String,
+    /// `host[:port]`.
+    pub registry_address: String,
+    pub plain_http: bool,
+    pub sign_in: SignIn,
+    pub spec: BuildSpec,
+    pub trust: Trust,
+    /// Names the image will get.
+    pub images: Vec<String>,
 }
 
 /// What there is to push so far.
@@ -118,8 +145,8 @@ impl Database {
     ) -> Result<Option<LeasedPublication>, Error> {
         let row = sqlx::query!(
             r#"SELECT publication_id AS "id!", run_id AS "run_id!", attempt AS "attempt!", epoch AS "epoch!",
-                   token AS "token!", address AS "address!", plain_http AS "plain_http!", scope AS "scope!",
-                   images AS "images!"
+                   token AS "token!", registry AS "registry!", address AS "address!", plain_http AS "plain_http!",
+                   sign_in AS "sign_in!", scope AS "scope!", images AS "images!"
                FROM slipway.lease_publication($1, $2)"#,
             publisher,
             store.0
@@ -134,8 +161,10 @@ impl Database {
             lease,
             run: RunId(row.run_id),
             attempt: row.attempt,
+            registry_name: row.registry,
             registry_address: row.address,
             plain_http: row.plain_http,
+            sign_in: read("a sign-in", row.sign_in)?,
             scope: row.scope,
             images: read("a publication's images", row.images)?,
         }))
@@ -196,15 +225,55 @@ impl Database {
         Ok(())
     }
 
-    /// Says that the manifest will be pushed now: from here on a cancel comes too late.
+    /// Says that the manifest will be pushed now: from here on a cancel comes too late. Answers which
+    /// tags are the run's.
     ///
     /// # Errors
     /// The lease is lost (or the run was cancelled), or the database is away.
-    pub async fn begin_manifest(&self, lease: &PublicationLease) -> Result<(), Error> {
-        sqlx::query!("SELECT slipway.begin_manifest($1, $2, $3)", lease.id.0, lease.epoch.0, lease.token.0)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(())
+    pub async fn begin_manifest(&self, lease: &PublicationLease) -> Result<Vec<ManifestTag>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT repository AS "repository!", tag AS "tag!", superseded_by
+               FROM slipway.begin_manifest($1, $2, $3)"#,
+            lease.id.0,
+            lease.epoch.0,
+            lease.token.0
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        let tag = |(repository, tag, by): (_, _, Option<Uuid>)| ManifestTag {
+            repository,
+            tag,
+            superseded_by: by.map(RunId),
+        };
+        Ok(rows.into_iter().map(|row| tag((row.repository, row.tag, row.superseded_by))).collect())
+    }
+
+    /// The run that a worker holds, as far as its questions go.
+    ///
+    /// # Errors
+    /// The lease is not that worker's (any more), or the database is away.
+    pub async fn leased_run(
+        &self,
+        run: RunId,
+        epoch: Epoch,
+        token: &LeaseToken,
+    ) -> Result<LeasedSource, Error> {
+        let row = sqlx::query!(
+            r#"SELECT registry AS "registry!", address AS "address!", plain_http AS "plain_http!", sign_in AS "sign_in!",
+                   spec AS "spec!", trust AS "trust!", images AS "images!" FROM slipway.leased_run($1, $2, $3)"#,
+            run.0,
+            epoch.0,
+            token.0
+        );
+        let row = row.fetch_one(&self.pool).await?;
+        Ok(LeasedSource {
+            registry_name: row.registry,
+            registry_address: row.address,
+            plain_http: row.plain_http,
+            sign_in: read("a sign-in", row.sign_in)?,
+            spec: read("a run's spec", row.spec)?,
+            trust: parse(&row.trust)?,
+            images: read("a run's images", row.images)?,
+        })
     }
 
     /// Ends publication and run, with the digest that was read back.

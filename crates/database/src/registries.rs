@@ -1,5 +1,10 @@
 //! Registries by name.
 
+use model::{Notify, SignIn};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::error::{json, read};
 use crate::{Database, Error};
 
 /// Where runs push to.
@@ -11,6 +16,50 @@ pub struct Registry {
     pub address: String,
     /// http instead of https.
     pub plain_http: bool,
+    pub sign_in: SignIn,
+    /// Outgoing webhooks of every run here.
+    pub notify: Vec<Notify>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+/// A registry to be written.
+#[derive(Debug, Clone)]
+pub struct NewRegistry {
+    pub name: String,
+    pub address: String,
+    pub plain_http: bool,
+    pub sign_in: SignIn,
+    pub notify: Vec<Notify>,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    Yes,
+    NotFound,
+    /// Something names it: so many things.
+    InUse(i64),
+}
+
+struct Row {
+    name: String,
+    address: String,
+    plain_http: bool,
+    sign_in: Value,
+    notify: Value,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Registry {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let Row { name, address, plain_http, sign_in, notify, created_at, updated_at } = row;
+        let (sign_in, notify) = (read("a sign-in", sign_in)?, read("a list of webhooks", notify)?);
+        Ok(Self { name, address, plain_http, sign_in, notify, created_at, updated_at })
+    }
 }
 
 impl Database {
@@ -31,26 +80,82 @@ impl Database {
         Ok(())
     }
 
+    /// Adds a registry. False: there is one of that name.
+    ///
+    /// # Errors
+    /// The name is not allowed, or the database is away.
+    pub async fn create_registry(&self, new: &NewRegistry) -> Result<bool, Error> {
+        let made = sqlx::query!(
+            "INSERT INTO slipway.registries (name, address, plain_http, sign_in, notify) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING",
+            new.name,
+            new.address,
+            new.plain_http,
+            json(&new.sign_in)?,
+            json(&new.notify)?
+        );
+        Ok(made.execute(&self.pool).await?.rows_affected() == 1)
+    }
+
+    /// Changes all of a registry but its name.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn update_registry(&self, new: &NewRegistry) -> Result<bool, Error> {
+        let changed = sqlx::query!(
+            "UPDATE slipway.registries SET address = $2, plain_http = $3, sign_in = $4, notify = $5, updated_at = now()
+             WHERE name = $1",
+            new.name,
+            new.address,
+            new.plain_http,
+            json(&new.sign_in)?,
+            json(&new.notify)?
+        );
+        Ok(changed.execute(&self.pool).await?.rows_affected() == 1)
+    }
+
+    /// Removes a registry that has no runs, with its tasks, hooks and credentials.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn delete_registry(&self, name: &str) -> Result<Deleted, Error> {
+        let runs = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "runs!" FROM (SELECT FROM slipway.runs WHERE registry = $1 LIMIT 1000) AS found"#,
+            name
+        );
+        let runs = runs.fetch_one(&self.pool).await?;
+        if runs > 0 {
+            return Ok(Deleted::InUse(runs));
+        }
+        let gone = sqlx::query!("DELETE FROM slipway.registries WHERE name = $1", name);
+        let gone = gone.execute(&self.pool).await?.rows_affected() == 1;
+        Ok(if gone { Deleted::Yes } else { Deleted::NotFound })
+    }
+
     /// The registry of that name.
     ///
     /// # Errors
     /// The database is away.
     pub async fn get_registry(&self, name: &str) -> Result<Option<Registry>, Error> {
         let row = sqlx::query_as!(
-            Registry,
-            "SELECT name, address, plain_http FROM slipway.registries WHERE name = $1",
+            Row,
+            "SELECT name, address, plain_http, sign_in, notify, created_at, updated_at
+             FROM slipway.registries WHERE name = $1",
             name
         );
-        Ok(row.fetch_optional(&self.pool).await?)
+        row.fetch_optional(&self.pool).await?.map(Registry::try_from).transpose()
     }
 
-    /// Every name, sorted.
+    /// Every one, by name.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn registry_names(&self) -> Result<Vec<String>, Error> {
-        Ok(sqlx::query_scalar!("SELECT name FROM slipway.registries ORDER BY name")
-            .fetch_all(&self.pool)
-            .await?)
+    pub async fn list_registries(&self) -> Result<Vec<Registry>, Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT name, address, plain_http, sign_in, notify, created_at, updated_at
+             FROM slipway.registries ORDER BY name"
+        );
+        rows.fetch_all(&self.pool).await?.into_iter().map(Registry::try_from).collect()
     }
 }

@@ -1,7 +1,11 @@
 //! Runs as the server sees them: made, looked at, listed, cancelled.
 
-use model::{BuildSpec, Digest, Failure, GitRevision, RunId, RunStatus, SourceSpec};
+use model::{
+    BuildSpec, Cause, Digest, Failure, GitRevision, Notify, RunId, RunStatus, SourceSpec, TaskId, Trust,
+};
+use serde::Deserialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,15 +15,49 @@ use crate::{Database, Error};
 /// A run to be made.
 #[derive(Debug, Clone)]
 pub struct NewRun {
+    /// New: version 7.
+    pub id: RunId,
     /// A registry's name.
     pub registry: String,
     pub spec: BuildSpec,
+    /// Names of images with the run's fields filled in, where the spec's hold any.
+    pub images: Option<Vec<String>>,
+    /// The task it is a run of, and its name.
+    pub task: Option<(TaskId, String)>,
+    pub cause: Cause,
+    /// A task has one run for each of these.
+    pub cause_key: Option<String>,
+    /// May be lowered, not raised: what started the run decides.
+    pub trust: Trust,
+    /// Outgoing webhooks.
+    pub notify: Vec<Notify>,
     /// The client's key, and the SHA-256 of what it was sent with.
     pub idempotency: Option<(String, [u8; 32])>,
     /// Higher ones first, within a registry.
     pub priority: i32,
     /// 1 to 10.
     pub max_attempts: i32,
+}
+
+impl NewRun {
+    /// A build that somebody asked for, with no task.
+    #[must_use]
+    pub fn quick(registry: &str, spec: BuildSpec) -> Self {
+        Self {
+            id: RunId(Uuid::now_v7()),
+            registry: registry.to_owned(),
+            spec,
+            images: None,
+            task: None,
+            cause: Cause::Manual { by: None },
+            cause_key: None,
+            trust: Trust::Trusted,
+            notify: Vec::new(),
+            idempotency: None,
+            priority: 0,
+            max_attempts: 3,
+        }
+    }
 }
 
 /// What became of a [`NewRun`].
@@ -36,8 +74,18 @@ pub enum CreateRun {
 #[derive(Debug, Clone)]
 pub struct RunRow {
     pub id: RunId,
+    /// In the order in which runs were asked for.
+    pub number: i64,
     pub registry: String,
     pub spec: BuildSpec,
+    /// Names of images with the run's fields filled in.
+    pub images: Vec<String>,
+    /// The task's name when it was made.
+    pub task: Option<String>,
+    pub cause: Cause,
+    pub trust: Trust,
+    /// Tags that were left alone for a newer run's sake.
+    pub skipped: Vec<SkippedTag>,
     pub status: RunStatus,
     /// From 1.
     pub attempt: i32,
@@ -49,6 +97,22 @@ pub struct RunRow {
     pub revision: Option<GitRevision>,
     pub digest: Option<Digest>,
     pub failure: Option<Failure>,
+}
+
+/// A tag that a newer run of the same task has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SkippedTag {
+    pub repository: String,
+    pub tag: String,
+    pub superseded_by: RunId,
+}
+
+/// Which runs of a registry.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    pub status: Option<RunStatus>,
+    /// A task's name.
+    pub task: Option<String>,
 }
 
 /// Some runs, newest first.
@@ -73,8 +137,14 @@ pub enum Cancel {
 
 struct Row {
     id: Uuid,
+    number: i64,
     registry: String,
     spec: Value,
+    images: Option<Value>,
+    task: Option<String>,
+    cause: Value,
+    trust: String,
+    skipped: Option<Value>,
     status: String,
     attempt: i32,
     max_attempts: i32,
@@ -91,10 +161,22 @@ impl TryFrom<Row> for RunRow {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
+        let spec: BuildSpec = read("a run's spec", row.spec)?;
+        let images = row.images.map(|images| read("a run's images", images)).transpose()?;
         Ok(Self {
             id: RunId(row.id),
+            number: row.number,
             registry: row.registry,
-            spec: read("a run's spec", row.spec)?,
+            images: images.unwrap_or_else(|| spec.images.clone()),
+            spec,
+            task: row.task,
+            cause: read("a run's cause", row.cause)?,
+            trust: parse(&row.trust)?,
+            skipped: row
+                .skipped
+                .map(|skipped| read("skipped tags", skipped))
+                .transpose()?
+                .unwrap_or_default(),
             status: parse(&row.status)?,
             attempt: row.attempt,
             max_attempts: row.max_attempts,
@@ -115,7 +197,7 @@ impl Database {
     /// # Errors
     /// The spec names an upload that is not there, or the database is away.
     pub async fn create_run(&self, new: NewRun) -> Result<CreateRun, Error> {
-        let id = Uuid::now_v7();
+        let id = new.id;
         let mut transaction = self.pool.begin().await?;
         if let Some((key, request)) = &new.idempotency {
             let inserted = sqlx::query!(
@@ -124,7 +206,7 @@ impl Database {
                 new.registry,
                 key,
                 request,
-                id
+                id.0
             );
             if inserted.execute(&mut *transaction).await?.rows_affected() == 0 {
                 transaction.rollback().await?;
@@ -140,28 +222,14 @@ impl Database {
                 return Err(Error::SourceNotFound(*source));
             }
         }
-        sqlx::query!(
-            "INSERT INTO slipway.runs (id, registry, spec, max_attempts) VALUES ($1, $2, $3, $4)",
-            id,
-            new.registry,
-            json(&new.spec)?,
-            new.max_attempts
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "INSERT INTO slipway.run_queue (run_id, registry, platform, priority, timeout_seconds)
-             VALUES ($1, $2, $3, $4, $5)",
-            id,
-            new.registry,
-            new.spec.platform.to_string(),
-            new.priority,
-            i32::try_from(new.spec.timeout_seconds).unwrap_or(i32::MAX)
-        )
-        .execute(&mut *transaction)
-        .await?;
+        let made = insert_run(&mut transaction, &new).await?;
         transaction.commit().await?;
-        let run = self.get_run(RunId(id)).await?;
+        let run = self.get_run(made).await?;
+        if made != id {
+            return run
+                .map(CreateRun::Replayed)
+                .ok_or_else(|| Error::Unreadable("a run vanished".to_owned()));
+        }
         run.map(CreateRun::Created).ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
     }
 
@@ -186,10 +254,14 @@ impl Database {
     pub async fn get_run(&self, run: RunId) -> Result<Option<RunRow>, Error> {
         let row = sqlx::query_as!(
             Row,
-            r#"SELECT id, registry, spec, status::text AS "status!", attempt, max_attempts,
+            r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
                    cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
-                   revision, digest, failure
-               FROM slipway.runs WHERE id = $1"#,
+                   revision, digest, failure,
+                   (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
+                        ORDER BY i.repository, i.tag)
+                    FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
+                    WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
+               FROM slipway.runs r WHERE id = $1"#,
             run.0
         );
         row.fetch_optional(&self.pool).await?.map(RunRow::try_from).transpose()
@@ -202,23 +274,28 @@ impl Database {
     pub async fn list_runs(
         &self,
         registry: &str,
-        status: Option<RunStatus>,
+        filter: &RunFilter,
         cursor: Option<RunId>,
         limit: u32,
     ) -> Result<RunPage, Error> {
         let rows = sqlx::query_as!(
             Row,
-            r#"SELECT id, registry, spec, status::text AS "status!", attempt, max_attempts,
+            r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
                    cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
-                   revision, digest, failure
-               FROM slipway.runs
+                   revision, digest, failure,
+                   (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
+                        ORDER BY i.repository, i.tag)
+                    FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
+                    WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
+               FROM slipway.runs r
                WHERE registry = $1 AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
-                   AND ($3::uuid IS NULL OR id < $3)
+                   AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
                ORDER BY id DESC LIMIT $4"#,
             registry,
-            status.map(RunStatus::as_str),
+            filter.status.map(RunStatus::as_str),
             cursor.map(|cursor| cursor.0),
-            i64::from(limit) + 1
+            i64::from(limit) + 1,
+            filter.task
         );
         let mut runs = rows
             .fetch_all(&self.pool)
@@ -245,4 +322,45 @@ impl Database {
             ended => Ok(Cancel::Done(parse(ended)?)),
         }
     }
+}
+
+/// Makes a run and queues it. Answers its id, or that of the run which is there for the same cause.
+pub(crate) async fn insert_run(connection: &mut PgConnection, new: &NewRun) -> Result<RunId, Error> {
+    let task = new.task.as_ref();
+    let made = sqlx::query!(
+        "INSERT INTO slipway.runs (id, registry, spec, images, task_id, task, cause, cause_key, trust, notify, max_attempts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (task_id, cause_key) WHERE cause_key IS NOT NULL DO NOTHING",
+        new.id.0,
+        new.registry,
+        json(&new.spec)?,
+        new.images.as_ref().map(json).transpose()?,
+        task.map(|(id, _)| id.0),
+        task.map(|(_, name)| name.as_str()),
+        json(&new.cause)?,
+        new.cause_key,
+        new.trust.as_str(),
+        json(&new.notify)?,
+        new.max_attempts
+    );
+    if made.execute(&mut *connection).await?.rows_affected() == 0 {
+        let there = sqlx::query_scalar!(
+            "SELECT id FROM slipway.runs WHERE task_id = $1 AND cause_key = $2",
+            task.map(|(id, _)| id.0),
+            new.cause_key
+        );
+        return Ok(RunId(there.fetch_one(&mut *connection).await?));
+    }
+    sqlx::query!(
+        "INSERT INTO slipway.run_queue (run_id, registry, platform, priority, timeout_seconds)
+         VALUES ($1, $2, $3, $4, $5)",
+        new.id.0,
+        new.registry,
+        new.spec.platform.to_string(),
+        new.priority,
+        i32::try_from(new.spec.timeout_seconds).unwrap_or(i32::MAX)
+    )
+    .execute(connection)
+    .await?;
+    Ok(new.id)
 }

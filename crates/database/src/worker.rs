@@ -254,6 +254,29 @@ impl Database {
         Ok(())
     }
 
+    /// Says which commit the source is, as soon as it is known.
+    ///
+    /// # Errors
+    /// The lease is lost, it is no commit, or the database is away.
+    pub async fn source_found(
+        &self,
+        run: RunId,
+        epoch: Epoch,
+        token: &LeaseToken,
+        revision: &GitRevision,
+    ) -> Result<(), Error> {
+        sqlx::query!(
+            "SELECT slipway.source_found($1, $2, $3, $4)",
+            run.0,
+            epoch.0,
+            token.0,
+            to_json(revision)?
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// A piece of the uploaded archive that the run is built from; none after the last.
     ///
     /// # Errors

@@ -56,6 +56,23 @@ id!(
     SourceId
 );
 
+id!(
+    /// One saved definition.
+    TaskId
+);
+id!(
+    /// One address that a git host delivers to. It can't be guessed: version 4.
+    HookId
+);
+id!(
+    /// One delivery of a hook.
+    DeliveryId
+);
+id!(
+    /// One access token.
+    TokenId
+);
+
 /// Counts the leases of a row. Every later write of a lease's holder carries it, so a holder that
 /// lost its lease can change nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! Nouns: ids, statuses and their moves, references, digests, failures, and the plain values that
 //! stations hand to one another. In: nothing. Out: types. Deliberately absent: any I/O, any clock.
 
+mod access;
+mod cause;
 mod digest;
 mod failure;
 mod graph;
@@ -12,20 +14,25 @@ mod source;
 mod spec;
 mod status;
 mod task;
+pub mod template;
 
+pub use access::{CredentialKind, Role, SignIn};
+pub use cause::{Cause, HookEvent};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::{Blame, Failure, Location};
 pub use graph::{
     BuildGraph, Copy, CopyFrom, Exec, HistoryEntry, MakeDirectory, Op, Output, Vertex, VertexId,
 };
-pub use ids::{Epoch, LeaseToken, PublicationId, RunId, SourceId, StoreId, WorkerId};
+pub use ids::{
+    DeliveryId, Epoch, HookId, LeaseToken, PublicationId, RunId, SourceId, StoreId, TaskId, TokenId, WorkerId,
+};
 pub use image::{
     BuiltImage, Descriptor, HealthConfig, History, ImageConfig, Layer, LayerSource, Manifest, MediaType,
     ResolvedImage, RootFs, RuntimeConfig,
 };
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference};
-pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree};
+pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree, repository_of};
 pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
 pub use status::{PublicationStatus, RunStatus, StepKind, StepStatus};
 pub use task::{GitHost, Notify, PathFilter, RunEvent, TaskSpec, Trigger, Trust};

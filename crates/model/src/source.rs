@@ -53,6 +53,16 @@ impl SourceSpec {
         Ok(spec)
     }
 
+    /// Where a git source lies, as the same text for every way to write it: `host[:port]/path` without `.git`.
+    /// None for an upload.
+    #[must_use]
+    pub fn repository(&self) -> Option<String> {
+        match self {
+            Self::Git { url, .. } => repository_of(url),
+            Self::Upload { .. } => None,
+        }
+    }
+
     /// Refuses what must never reach a git host or a path.
     ///
     /// # Errors
@@ -68,6 +78,23 @@ impl SourceSpec {
         }
         Ok(())
     }
+}
+
+/// As [`SourceSpec::repository`], of any address that git takes: also `ssh://git@host/path` and `git@host:path`.
+/// None where it is no such address.
+#[must_use]
+pub fn repository_of(address: &str) -> Option<String> {
+    let (authority, path) = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?,
+        None => address.split_once(':').filter(|(host, _)| !host.contains('/'))?,
+    };
+    let host = authority.rsplit('@').next()?.to_ascii_lowercase();
+    // Who writes a default port means the same host as who leaves it out.
+    let host = [":443", ":80", ":22"].iter().find_map(|port| host.strip_suffix(port)).unwrap_or(&host);
+    let path = path.split(['#', '?']).next()?.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
+    let path = if host == "github.com" { path.to_ascii_lowercase() } else { path.to_owned() };
+    (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
 }
 
 fn refuse(message: String, hint: &str) -> Result<(), InvalidSource> {
@@ -168,6 +195,25 @@ mod tests {
                 subdirectory: Some("sub/dir".into())
             })
         );
+    }
+
+    #[test]
+    fn one_repository_has_one_name_however_it_is_written() {
+        for address in [
+            "https://github.com/Team/App.git",
+            "https://github.com:443/team/app/",
+            "git@github.com:team/app.git",
+            "ssh://git@github.com/team/app",
+            "https://user:x@GitHub.com/team/app.git#main",
+        ] {
+            assert_eq!(repository_of(address).as_deref(), Some("github.com/team/app"), "{address}");
+        }
+        assert_eq!(
+            repository_of("http://git.example:3000/Team/App.git").as_deref(),
+            Some("git.example:3000/Team/App")
+        );
+        assert_eq!(repository_of("/srv/app.git"), None);
+        assert_eq!(repository_of("https://host/"), None);
     }
 
     #[test]

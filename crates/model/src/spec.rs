@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageReference, Platform, SourceSpec};
+use crate::{ImageReference, Platform, SourceSpec, template};
 
 /// The longest time a run may be given: 24 hours.
 pub const MAX_TIMEOUT_SECONDS: u32 = 86_400;
@@ -15,6 +15,9 @@ pub const MAX_TIMEOUT_SECONDS: u32 = 86_400;
 pub struct BuildSpec {
     /// The context.
     pub source: SourceSpec,
+    /// Name of a credential of kind `git` that the source is fetched with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_credential: Option<String>,
     /// Path of the Dockerfile within the context.
     #[serde(default = "default_dockerfile")]
     pub dockerfile: String,
@@ -28,6 +31,9 @@ pub struct BuildSpec {
     /// Values for ARG.
     #[serde(default)]
     pub build_args: BTreeMap<String, String>,
+    /// Secrets that steps may mount: an id, and the name of a credential of kind `build`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// What to build for.
     #[serde(default = "Platform::host")]
     pub platform: Platform,
@@ -68,10 +74,12 @@ impl BuildSpec {
     pub fn new(source: SourceSpec) -> Self {
         Self {
             source,
+            source_credential: None,
             dockerfile: default_dockerfile(),
             images: Vec::new(),
             target: None,
             build_args: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             platform: Platform::host(),
             no_cache: false,
             source_date_epoch: None,
@@ -98,7 +106,17 @@ impl BuildSpec {
             );
         }
         for image in &self.images {
-            if let Err(error) = ImageReference::parse_target(image) {
+            let example = match template::example(image) {
+                Ok(example) => example,
+                Err(error) => {
+                    return Err(InvalidSpec {
+                        field: "images",
+                        message: error.to_string() + ".",
+                        hint: error.hint(),
+                    });
+                }
+            };
+            if let Err(error) = ImageReference::parse_target(&example) {
                 return refuse(
                     "images",
                     error.to_string(),

@@ -6,6 +6,7 @@ mod blob;
 mod limits;
 mod log;
 mod publication;
+mod sign_in;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,21 +15,22 @@ use std::time::Duration;
 use content::StoreReader;
 use database::{Database, Hint};
 use model::Failure;
-use registry::Credentials;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+use vault::Vault;
 
 /// Polling alone is sufficient; a notification only makes it sooner.
 const POLL: Duration = Duration::from_secs(1);
 
 /// How to publish.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Config {
     /// The worker's content store.
     pub store: PathBuf,
-    pub credentials: Credentials,
+    /// Opens the credentials of registries.
+    pub vault: Vault,
     pub egress: egress::Options,
 }
 
@@ -42,7 +44,7 @@ pub(crate) struct House {
     id: Uuid,
     store: StoreReader,
     database: Database,
-    credentials: Credentials,
+    vault: Vault,
     http: egress::Client,
     /// Rung when there may be something to push.
     work: Notify,
@@ -57,9 +59,9 @@ pub(crate) struct House {
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
     let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
-    let Config { credentials, .. } = config;
+    let Config { vault, .. } = config;
     let (work, moved) = (Notify::new(), Notify::new());
-    let house = Arc::new(House { id: Uuid::now_v7(), store, database, credentials, http, work, moved });
+    let house = Arc::new(House { id: Uuid::now_v7(), store, database, vault, http, work, moved });
     tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
     let listening = tokio::spawn(listen(Arc::clone(&house)));
     let publications = TaskTracker::new();

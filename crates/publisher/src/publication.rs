@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
-use database::{AfterFailure, LeasedPublication, Work};
+use database::{AfterFailure, LeasedPublication, ManifestTag, Work};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Descriptor, Digest, Failure};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::log::PushLog;
-use crate::{House, blob, limits};
+use crate::{House, blob, limits, sign_in};
 
 /// The largest manifest that registries take.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -49,7 +49,15 @@ pub(crate) struct Publication {
 pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: CancellationToken) {
     let span = tracing::info_span!("publication", run = %leased.run, publication = %leased.lease.id);
     async move {
-        let publication = Publication::new(house, leased);
+        let credentials = sign_in::credentials(&house, &leased.registry_name, &leased.sign_in).await;
+        let (credentials, failed) = match credentials {
+            Ok(credentials) => (credentials, None),
+            Err(failure) => (registry::Credentials::Anonymous, Some(failure)),
+        };
+        let publication = Publication::new(house, leased, credentials);
+        if let Some(failure) = failed {
+            return publication.give_back(&failure).await;
+        }
         let ended = tokio::select! {
             ended = publication.push() => ended,
             () = publication.keep_lease() => Err(Ended::Lost),
@@ -68,13 +76,13 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
 }
 
 impl Publication {
-    fn new(house: Arc<House>, leased: LeasedPublication) -> Self {
+    fn new(house: Arc<House>, leased: LeasedPublication, credentials: registry::Credentials) -> Self {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
         let registry = registry::Client::with_credentials(
             house.http.clone(),
             plain.into_iter().collect(),
             &leased.registry_address,
-            house.credentials.clone(),
+            credentials,
         );
         let mut seen = HashSet::new();
         let repositories = leased.images.iter().map(|image| image.repository.clone());
@@ -129,22 +137,31 @@ impl Publication {
 
     async fn push_manifest(&self, manifest: &Descriptor) -> Result<Digest, Ended> {
         let bytes = self.read_manifest(manifest)?;
-        self.house.database.begin_manifest(&self.leased.lease).await?;
+        let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
         let address = &self.leased.registry_address;
-        for image in &self.leased.images {
-            let pushed = self.registry.push_manifest(
-                address,
-                &image.repository,
-                &image.tag,
-                &manifest.media_type,
-                bytes.clone().into(),
-            );
+        for tag in &tags {
+            // An image whose tag a newer run has can still be had by its digest.
+            let name = tag.superseded_by.map_or(tag.tag.as_str(), |_| manifest.digest.as_str());
+            let media_type = &manifest.media_type;
+            let pushed =
+                self.registry.push_manifest(address, &tag.repository, name, media_type, bytes.clone().into());
             pushed.await.map_err(|error| error.failure())?;
         }
-        for image in &self.leased.images {
-            self.read_back(&image.repository, &image.tag, &manifest.digest).await?;
-            self.log
-                .line(&format!("pushed {address}/{}:{}@{}", image.repository, image.tag, manifest.digest));
+        for ManifestTag { repository, tag, superseded_by } in &tags {
+            let digest = &manifest.digest;
+            match superseded_by {
+                None => {
+                    self.read_back(repository, tag, digest).await?;
+                    self.log.line(&format!("pushed {address}/{repository}:{tag}@{digest}"));
+                }
+                Some(run) => {
+                    self.read_back(repository, digest.as_str(), digest).await?;
+                    self.log.line(&format!("pushed {address}/{repository}@{digest}"));
+                    self.log.line(&format!(
+                        "note: {repository}:{tag} stays with run {run}, whose source is newer"
+                    ));
+                }
+            }
         }
         self.log.flush(&self.house.database, &self.leased.lease).await;
         self.end(&manifest.digest).await

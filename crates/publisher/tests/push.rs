@@ -5,16 +5,19 @@ use std::io::Write;
 use std::time::Duration;
 
 use content::Store;
-use database::{CreateRun, LeasedRun, NewRun, NewWorker, Outcome, PublicationBlob, RunRow};
+use database::{
+    CreateRun, LeasedRun, NewCredential, NewRegistry, NewRun, NewWorker, Outcome, PublicationBlob, RunRow,
+};
 use model::{
-    BuildSpec, BuiltImage, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform, RunId, RunStatus,
-    SourceSpec, WorkerId,
+    BuildSpec, BuiltImage, CredentialKind, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform,
+    RunId, RunStatus, SignIn, SourceSpec, WorkerId,
 };
 use registry::Credentials;
 use tempfile::TempDir;
 use test_support::{LocalRegistry, TestDatabase};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use vault::Vault;
 
 /// A database, a registry, a store with a worker played by the test, and a publisher.
 struct World {
@@ -45,10 +48,33 @@ impl World {
         Self { db, registry, store, worker, folder, stop: CancellationToken::new(), publisher: None }
     }
 
-    fn publish(&mut self, credentials: Credentials) {
+    /// Starts a publisher; the registry is signed in to with user and password, or not at all.
+    async fn publish(&mut self, account: Option<(&str, &str)>) {
+        let key = self.folder.path().join("key");
+        vault::make_key_file(&key).unwrap();
+        let vault = Vault::open(&key).unwrap();
+        if let Some((username, password)) = account {
+            let new = NewCredential {
+                registry: "local".into(),
+                name: "registry".into(),
+                kind: CredentialKind::Registry,
+                username: Some(username.into()),
+                known_hosts: None,
+                sealed: vault.seal("credential/local/registry", password).unwrap(),
+            };
+            self.db.server.put_credential(&new).await.unwrap();
+            let row = NewRegistry {
+                name: "local".into(),
+                address: self.registry.address(),
+                plain_http: true,
+                sign_in: SignIn::Basic { credential: "registry".into() },
+                notify: Vec::new(),
+            };
+            self.db.server.update_registry(&row).await.unwrap();
+        }
         let config = publisher::Config {
             store: self.folder.path().to_owned(),
-            credentials,
+            vault,
             egress: egress::Options::default(),
         };
         let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
@@ -60,7 +86,7 @@ impl World {
         let digest = content::digest_of(bytes);
         let mut file = self.store.new_blob().unwrap();
         file.write_all(bytes).unwrap();
-        self.store.link(&file, "trusted", &digest).unwrap();
+        self.store.link(&file, "trusted-local", &digest).unwrap();
         Descriptor { media_type: media_type.to_owned(), digest, size: bytes.len() as u64 }
     }
 
@@ -97,7 +123,7 @@ impl World {
             images: images.iter().map(|&name| name.to_owned()).collect(),
             ..BuildSpec::new(source)
         };
-        let new = NewRun { registry: "local".into(), spec, idempotency: None, priority: 0, max_attempts: 1 };
+        let new = NewRun { max_attempts: 1, ..NewRun::quick("local", spec) };
         let CreateRun::Created(_) = self.db.server.create_run(new).await.unwrap() else {
             panic!("it is new")
         };
@@ -139,7 +165,7 @@ const STORE: LayerSource = LayerSource::Store;
 #[tokio::test(flavor = "multi_thread")]
 async fn blobs_are_pushed_while_the_build_goes_on_and_the_tags_last() {
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(None).await;
     let leased = world.lease(&["team/app:1", "team/app:latest", "other:1"]).await;
     let image = world.image(&[("one", STORE), ("two", STORE)]);
     let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
@@ -171,7 +197,7 @@ async fn blobs_are_pushed_while_the_build_goes_on_and_the_tags_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_registry_has_is_not_sent_again() {
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(None).await;
     let first = world.lease(&["app:1"]).await;
     world.finish(&first, world.image(&[("base", STORE), ("old", STORE)])).await;
     world.ended(first.run).await;
@@ -201,7 +227,7 @@ async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
     client.push_blob(&elsewhere.address(), "library/base", &blob, body).await.unwrap();
 
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(None).await;
     let leased = world.lease(&["app:1"]).await;
     let source = LayerSource::Registry { registry: elsewhere.address(), repository: "library/base".into() };
     world.finish(&leased, world.image(&[("base", source), ("made", STORE)])).await;
@@ -212,7 +238,7 @@ async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_fails_the_run_with_a_hint() {
     let mut world = World::new(LocalRegistry::start_with_password("ci", "right")).await;
-    world.publish(Credentials::Basic { username: "ci".into(), password: "wrong".into() });
+    world.publish(Some(("ci", "wrong"))).await;
     let leased = world.lease(&["app:1"]).await;
     world.finish(&leased, world.image(&[("made", STORE)])).await;
     let row = world.ended(leased.run).await;
@@ -226,10 +252,10 @@ async fn a_store_that_lost_a_blob_is_the_services_fault() {
     let mut world = World::new(LocalRegistry::start()).await;
     let leased = world.lease(&["app:1"]).await;
     let image = world.image(&[("lost", STORE)]);
-    world.store.remove_blob("trusted", &image.layers[0].descriptor.digest).unwrap();
+    world.store.remove_blob("trusted-local", &image.layers[0].descriptor.digest).unwrap();
     world.finish(&leased, image).await;
     world.db.execute("UPDATE slipway.publications SET tries = 4").await;
-    world.publish(Credentials::Anonymous);
+    world.publish(None).await;
     let failure = world.ended(leased.run).await.failure.unwrap();
     assert_eq!((failure.kind.as_str(), failure.blame.as_str()), ("blob_missing", "service"));
 }
@@ -237,7 +263,7 @@ async fn a_store_that_lost_a_blob_is_the_services_fault() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(None).await;
     let leased = world.lease(&["app:1"]).await;
     let image = world.image(&[("made", STORE)]);
     let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
@@ -253,7 +279,7 @@ async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     world.finish(&leased, image).await;
     world.db.execute("UPDATE slipway.publications SET lease_expires_at = now() - interval '1 second'").await;
     world.stop = CancellationToken::new();
-    world.publish(Credentials::Anonymous);
+    world.publish(None).await;
     assert_eq!(world.ended(leased.run).await.status, RunStatus::Succeeded);
     assert_eq!(world.count("PUT", "/blobs/"), 2, "the layer once, and the configuration");
 }

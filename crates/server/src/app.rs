@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use database::Database;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 use crate::duties::changes::Changes;
+use crate::http::limit::{Limits, Rate};
 use crate::routes::metrics::Metrics;
+use crate::tls::TlsFiles;
 
 /// Limits and rhythms. The defaults are the documented ones; tests shorten them.
 #[derive(Debug, Clone)]
@@ -34,6 +38,21 @@ pub struct Config {
     pub tidy_every: Duration,
     /// How long the end waits for requests under way.
     pub drain: Duration,
+    /// Where the service is reached from outside, without a `/` at the end: hooks' addresses and reports
+    /// hold it. `http://` and the listening address when absent.
+    pub public_url: Option<String>,
+    /// Speak TLS with this certificate.
+    pub tls: Option<TlsFiles>,
+    /// Whether a proxy in front of it speaks TLS.
+    pub behind_proxy: bool,
+    /// Requests of one token.
+    pub token_rate: Rate,
+    /// Deliveries of one hook.
+    pub hook_rate: Rate,
+    /// Bytes of a delivery.
+    pub delivery_limit: usize,
+    /// How often the inbox and the outbox are looked at, however many hints come.
+    pub work_every: Duration,
 }
 
 impl Default for Config {
@@ -50,6 +69,13 @@ impl Default for Config {
             rescue_every: Duration::from_secs(5),
             tidy_every: Duration::from_secs(3600),
             drain: Duration::from_secs(10),
+            public_url: None,
+            tls: None,
+            behind_proxy: false,
+            token_rate: Rate::new(100, 500),
+            hook_rate: Rate::new(500, 2000),
+            delivery_limit: 25 * 1024 * 1024,
+            work_every: Duration::from_secs(1),
         }
     }
 }
@@ -63,14 +89,27 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) metrics: Metrics,
     pub(crate) changes: Changes,
+    pub(crate) limits: Limits,
+    pub(crate) vault: Vault,
+    /// Rung when a delivery may wait to be worked off.
+    pub(crate) inbox: Notify,
+    /// Rung when something may wait to be sent.
+    pub(crate) outbox: Notify,
     /// Cancelled when the server has to end.
     pub(crate) stop: CancellationToken,
 }
 
 impl App {
-    pub(crate) fn new(config: Config, database: Database, stop: CancellationToken) -> Self {
+    pub(crate) fn new(config: Config, database: Database, vault: Vault, stop: CancellationToken) -> Self {
         let (metrics, changes) = (Metrics::new(), Changes::new());
-        Self(Arc::new(Shared { config, database, metrics, changes, stop }))
+        let limits = Limits::new(config.token_rate, config.hook_rate);
+        let (inbox, outbox) = (Notify::new(), Notify::new());
+        Self(Arc::new(Shared { config, database, metrics, changes, limits, vault, inbox, outbox, stop }))
+    }
+
+    /// An address below the service's own, as others reach it.
+    pub(crate) fn public(&self, path: &str) -> String {
+        format!("{}{path}", self.config.public_url.as_deref().unwrap_or_default())
     }
 
     pub(crate) fn config(&self) -> &Config {

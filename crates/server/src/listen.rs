@@ -1,18 +1,16 @@
-//! Where the server may listen. Until access tokens exist: on loopback only.
+//! Where the server may listen: an access token that travels in the clear is anybody's.
 
 use std::net::SocketAddr;
 
-use crate::Error;
+use crate::{Config, Error};
 
-/// Refuses an address that another machine could reach.
+/// Refuses an address that another machine could reach, unless TLS is spoken there.
 ///
 /// # Errors
 /// [`Error::ListenNotLoopback`].
-pub fn check_listen_address(address: SocketAddr) -> Result<(), Error> {
-    match address.ip().to_canonical().is_loopback() {
-        true => Ok(()),
-        false => Err(Error::ListenNotLoopback(address)),
-    }
+pub fn check_listen_address(address: SocketAddr, config: &Config) -> Result<(), Error> {
+    let is_safe = address.ip().to_canonical().is_loopback() || config.tls.is_some() || config.behind_proxy;
+    if is_safe { Ok(()) } else { Err(Error::ListenNotLoopback(address)) }
 }
 
 #[cfg(test)]
@@ -20,14 +18,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_listened_on() {
+    fn what_others_reach_needs_tls() {
+        let plain = Config::default();
         for good in ["127.0.0.1:7420", "127.9.9.9:1", "[::1]:7420", "[::ffff:127.0.0.1]:1"] {
-            assert!(check_listen_address(good.parse().expect("an address")).is_ok(), "{good}");
+            assert!(check_listen_address(good.parse().expect("an address"), &plain).is_ok(), "{good}");
         }
+        let proxied = Config { behind_proxy: true, ..Config::default() };
         for bad in ["0.0.0.0:7420", "[::]:7420", "192.168.1.2:7420", "[::ffff:10.0.0.1]:1"] {
-            let error = check_listen_address(bad.parse().expect("an address")).expect_err(bad);
+            let address = bad.parse().expect("an address");
+            let error = check_listen_address(address, &plain).expect_err(bad);
             assert_eq!(error.failure().kind, "listen_not_loopback");
             assert!(error.to_string().contains(bad), "{error}");
+            assert!(check_listen_address(address, &proxied).is_ok(), "{bad}");
         }
     }
 }

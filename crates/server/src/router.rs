@@ -1,4 +1,4 @@
-//! Every address of the service, grouped by who calls. `utoipa_axum` makes the OpenAPI document of the
+//! Every address of the service, grouped by who may call. `utoipa_axum` makes the OpenAPI document of the
 //! same list, so routes and document can't differ.
 
 use axum::Router;
@@ -6,55 +6,118 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use model::Role;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::{host, problem, request_id};
+use crate::http::{auth, host, problem, request_id};
 use crate::routes::{
-    cancel_run, create_run, front, get_run, health, list_runs, logs, metrics, problems, upload_source,
+    cancel_run, create_run, credentials, deliveries, front, get_run, health, hooks, list_runs, logs, metrics,
+    problems, receive, registries, run_task, tasks, tokens, upload_source, workers,
 };
 use crate::{App, Config, openapi};
 
 /// The service as one tower service.
 pub(crate) fn router(app: App) -> Router {
-    let (router, document) = documented(app.config()).split_for_parts();
+    let (router, document) = documented(app.config(), Some(&app)).split_for_parts();
     let document = openapi::finish(document);
-    router
-        // people
+    let reader = from_fn_with_state((app.clone(), Role::Reader), auth::require);
+    let people = Router::new()
         .route("/", get(front::front))
         .route("/problems", get(problems::problems))
         .route("/openapi.json", get(async move || axum::Json(document)))
-        .fallback(async || StatusCode::NOT_FOUND)
+        .route_layer(reader.clone());
+    // Who has no token is not told which addresses there are.
+    let nothing = Router::new().fallback(async || StatusCode::NOT_FOUND).layer(reader);
+    router
+        .merge(people)
+        .merge(nothing)
         .layer(
             // Outermost first.
             ServiceBuilder::new()
                 .layer(from_fn_with_state(app.clone(), request_id::name_and_log))
                 .layer(from_fn(problem::complete))
                 .layer(CatchPanicLayer::new())
-                .layer(from_fn(host::only_loopback_names)),
+                .layer(from_fn_with_state(app.clone(), host::check_names)),
         )
         .with_state(app)
 }
 
-/// What the OpenAPI document holds.
-pub(crate) fn documented(config: &Config) -> OpenApiRouter<App> {
+/// What the OpenAPI document holds. Without an app, which only the document's reader has not, nobody
+/// is asked for a token.
+pub(crate) fn documented(config: &Config, app: Option<&App>) -> OpenApiRouter<App> {
+    let for_role = |routes: OpenApiRouter<App>, role: Role| match app {
+        Some(app) => routes.route_layer(from_fn_with_state((app.clone(), role), auth::require)),
+        None => routes,
+    };
     let quick = OpenApiRouter::new()
-        // people and pipelines
-        .routes(routes!(create_run::create_run, list_runs::list_runs))
-        .routes(routes!(get_run::get_run))
-        .routes(routes!(cancel_run::cancel_run))
-        .routes(routes!(logs::read_log))
-        // operators
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
+        .merge(anybody())
+        .merge(for_role(readers(), Role::Reader))
+        .merge(for_role(submitters(), Role::Submitter))
+        .merge(for_role(contributors(), Role::Contributor))
+        .merge(for_role(administrators(), Role::Administrator))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.answer_timeout))
         .layer(DefaultBodyLimit::max(config.body_limit));
+    // A git host gives a delivery ten seconds; its body is limited by what hosts send.
+    let deliveries = OpenApiRouter::new()
+        .routes(routes!(receive::receive))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.upload_pause))
+        .layer(DefaultBodyLimit::max(config.delivery_limit));
     // Takes as long as its bytes keep coming.
-    let uploads =
-        OpenApiRouter::new().routes(routes!(upload_source::upload_source)).layer(DefaultBodyLimit::disable());
-    quick.merge(uploads)
+    let uploads = OpenApiRouter::new().routes(routes!(upload_source::upload_source));
+    let uploads = for_role(uploads, Role::Submitter).layer(DefaultBodyLimit::disable());
+    quick.merge(deliveries).merge(uploads)
+}
+
+fn anybody() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health::healthz))
+}
+
+fn readers() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_runs::list_runs))
+        .routes(routes!(get_run::get_run))
+        .routes(routes!(logs::read_log))
+        .routes(routes!(tasks::list_tasks))
+        .routes(routes!(tasks::get_task))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::get_delivery))
+        .routes(routes!(registries::list_registries))
+        .routes(routes!(registries::get_registry))
+        .routes(routes!(hooks::list_hooks))
+        .routes(routes!(hooks::get_hook))
+        .routes(routes!(credentials::list_credentials))
+        .routes(routes!(credentials::get_credential))
+        .routes(routes!(workers::list_workers))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+}
+
+fn submitters() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create_run::create_run))
+        .routes(routes!(run_task::run_task))
+        .routes(routes!(cancel_run::cancel_run))
+}
+
+fn contributors() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(tasks::create_task))
+        .routes(routes!(tasks::change_task, tasks::delete_task))
+        .routes(routes!(credentials::put_credential, credentials::delete_credential))
+        .routes(routes!(hooks::create_hook))
+        .routes(routes!(hooks::change_hook, hooks::delete_hook))
+        .routes(routes!(hooks::rotate_hook))
+        .routes(routes!(deliveries::replay_delivery))
+}
+
+fn administrators() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(registries::create_registry))
+        .routes(routes!(registries::change_registry, registries::delete_registry))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::get_token, tokens::delete_token))
 }

@@ -10,7 +10,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
+use crate::tls::Tls;
 use crate::{App, Config, Error, check_listen_address, duties, router};
 
 /// Answers on `listener` until `stop` is cancelled; then log streams end, requests under way are
@@ -21,13 +23,22 @@ use crate::{App, Config, Error, check_listen_address, duties, router};
 pub async fn serve(
     config: Config,
     database: Database,
+    vault: Vault,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let address = listener.local_addr()?;
-    check_listen_address(address)?;
-    let app = App::new(config, database, stop.clone());
+    check_listen_address(address, &config)?;
+    let mut config = config;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    config.public_url.get_or_insert_with(|| format!("{scheme}://{address}"));
+    let tls = config.tls.clone().map(|files| Tls::load(&files)).transpose()?;
+    let app = App::new(config, database, vault, stop.clone());
     let duties = duties::start(&app);
+    if let Some(tls) = tls.clone() {
+        let stop = stop.clone();
+        duties.spawn(async move { tls.reload_until(stop).await });
+    }
     let router = router::router(app.clone());
     tracing::info!(%address, "answering");
     let connections = GracefulShutdown::new();
@@ -35,7 +46,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => answer(stream, &builder, &router, &connections),
+                Ok((stream, _)) => answer(stream, tls.clone(), &builder, &router, &connections),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     // Out of descriptors, mostly: connections that end give some back.
@@ -62,18 +73,33 @@ fn builder(config: &Config) -> Builder<TokioExecutor> {
 
 fn answer(
     stream: TcpStream,
+    tls: Option<Tls>,
     builder: &Builder<TokioExecutor>,
     router: &Router,
     connections: &GracefulShutdown,
 ) {
     // A log line should not wait for the next one.
     let _ = stream.set_nodelay(true);
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone())).into_owned();
-    let connection = connections.watch(connection);
+    let service = TowerToHyperService::new(router.clone());
+    let Some(tls) = tls else {
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        tokio::spawn(until_broken(connections.watch(connection)));
+        return;
+    };
+    let (builder, watcher) = (builder.clone(), connections.watcher());
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection broke");
+        match tls.accept(stream).await {
+            Ok(stream) => {
+                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                until_broken(watcher.watch(connection)).await;
+            }
+            Err(error) => tracing::debug!(%error, "a TLS connection was not made"),
         }
     });
+}
+
+async fn until_broken<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection broke");
+    }
 }

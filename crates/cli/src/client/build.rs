@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use model::{Platform, SourceSpec};
+use model::{Platform, SourceSpec, Trust};
 use server::api::NewRun;
 
 use super::context::Context;
@@ -45,6 +45,15 @@ pub(crate) struct BuildArgs {
     /// What to build for, os/architecture [default: what the service runs on]
     #[arg(long)]
     platform: Option<Platform>,
+    /// Name of the credential that a private repository is fetched with
+    #[arg(long, value_name = "NAME")]
+    source_credential: Option<String>,
+    /// A secret for `RUN --mount=type=secret`: its id and the credential that holds it; the id alone names both
+    #[arg(long = "secret", value_name = "ID[=CREDENTIAL]")]
+    secrets: Vec<String>,
+    /// Give the run no secrets and a cache of its own
+    #[arg(long)]
+    untrusted: bool,
     /// Look no result up in the cache
     #[arg(long)]
     no_cache: bool,
@@ -74,15 +83,18 @@ async fn carry_out(args: BuildArgs) -> Result<u8, ClientError> {
     let mut show = render::choose(args.json);
     let (source, dockerfile) = source(&service, context, show.as_mut()).await?;
     let mut new = NewRun::new(source);
-    new.dockerfile = dockerfile;
-    new.images.clone_from(&args.tags);
-    new.target.clone_from(&args.target);
-    new.build_args = build_args;
-    new.no_cache = args.no_cache;
-    new.source_date_epoch = args.source_date_epoch;
-    new.timeout_seconds = args.timeout;
+    new.build.dockerfile = dockerfile;
+    new.build.images.clone_from(&args.tags);
+    new.build.target.clone_from(&args.target);
+    new.build.build_args = build_args;
+    new.build.source_credential.clone_from(&args.source_credential);
+    new.build.secrets = secrets(&args.secrets)?;
+    new.trust = args.untrusted.then_some(Trust::Untrusted);
+    new.build.no_cache = args.no_cache;
+    new.build.source_date_epoch = args.source_date_epoch;
+    new.build.timeout_seconds = args.timeout;
     if let Some(platform) = args.platform {
-        new.platform = platform;
+        new.build.platform = platform;
     }
     let run = service.create_run(&new).await?;
     if args.detach && !args.json {
@@ -114,6 +126,19 @@ async fn source(
             Ok((SourceSpec::Upload { id: source.id }, dockerfile))
         }
     }
+}
+
+fn secrets(given: &[String]) -> Result<BTreeMap<String, String>, ClientError> {
+    let pair = |text: &String| {
+        let (id, credential) = text.split_once('=').unwrap_or((text, text));
+        if id.is_empty() || credential.is_empty() {
+            let hint =
+                "Write --secret ID=CREDENTIAL; `slipway credential set CREDENTIAL --kind build` keeps one.";
+            return Err(ClientError::usage(format!("`{text}` is not a secret."), hint));
+        }
+        Ok((id.to_owned(), credential.to_owned()))
+    };
+    given.iter().map(pair).collect()
 }
 
 /// As `docker build` reads them: a name alone is taken from the environment, where it is set.

@@ -73,7 +73,13 @@ impl fmt::Display for ClientError {
                 if let Some(field) = &problem.field {
                     write!(f, "\n  --> {field}")?;
                 }
-                if !problem.hint.is_empty() {
+                if problem.kind == "unauthenticated" {
+                    write!(
+                        f,
+                        "\nhint: Set SLIPWAY_TOKEN, or give --token-file. Whoever started `slipway up` was shown a token \
+                         once; only that user's commands find it by themselves."
+                    )?;
+                } else if !problem.hint.is_empty() {
                     write!(f, "\nhint: {}", problem.hint)?;
                 }
                 if problem.status >= 500 {

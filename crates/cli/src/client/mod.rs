@@ -1,7 +1,7 @@
 //! The commands of people and pipelines: they talk REST to a running service and to nothing else. In:
 //! arguments. Out: a log, a table or JSON on standard output, and an exit code. Absent: the roles.
 
-mod address;
+pub(crate) mod address;
 mod build;
 mod cancel;
 mod context;
@@ -23,6 +23,8 @@ pub(crate) use cancel::{CancelArgs, cancel};
 pub(crate) use logs::{LogsArgs, logs};
 pub(crate) use runs::{RunsArgs, runs};
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// What every help of these commands ends with.
@@ -39,6 +41,9 @@ pub(crate) struct ServiceArgs {
     /// Address of the service [default: the local `slipway up`, or http://127.0.0.1:7420]
     #[arg(long, env = "SLIPWAY_SERVER", value_name = "URL")]
     server: Option<String>,
+    /// A file that holds the access token [default: SLIPWAY_TOKEN, or the token of the local `slipway up`]
+    #[arg(long, env = "SLIPWAY_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Registry the images are pushed to, by the name the service knows it by
     #[arg(long, env = "SLIPWAY_BUILD_REGISTRY", value_name = "NAME", default_value = "local")]
     registry: String,
@@ -46,7 +51,30 @@ pub(crate) struct ServiceArgs {
 
 impl ServiceArgs {
     fn service(&self) -> Result<service::Service, error::ClientError> {
-        let server = self.server.clone().unwrap_or_else(address::default_server);
-        service::Service::new(&server, &self.registry)
+        let server = match &self.server {
+            Some(server) => server.clone(),
+            None => address::local()?.map_or_else(|| address::DEFAULT.to_owned(), |local| local.address),
+        };
+        service::Service::new(&server, &self.registry, self.token(&server)?.as_deref())
+    }
+
+    /// The registry that commands about one work on.
+    pub(crate) fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// A token is never an argument: other users of the machine see those.
+    fn token(&self, server: &str) -> Result<Option<String>, error::ClientError> {
+        if let Some(file) = &self.token_file {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                error::ClientError::usage(
+                    format!("The token file {} can't be read: {error}.", file.display()),
+                    "",
+                )
+            })?;
+            return Ok(Some(text.trim().to_owned()));
+        }
+        let variable = std::env::var("SLIPWAY_TOKEN").ok().filter(|token| !token.is_empty());
+        Ok(variable.or_else(|| address::token_of(server)))
     }
 }

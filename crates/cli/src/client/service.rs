@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::{RunId, RunStatus};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use server::api::{NewRun, ProblemBody, Run, RunPage, SourceUpload};
@@ -25,7 +26,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(server: &str, registry: &str) -> Result<Self, ClientError> {
+    pub(crate) fn new(server: &str, registry: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let base: Option<Url> =
             server.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
         let Some(base) = base else {
@@ -35,7 +36,8 @@ impl Service {
             ));
         };
         // A proxy can't reach the loopback address that the service listens on.
-        let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT);
+        let client =
+            reqwest::Client::builder().no_proxy().connect_timeout(CONNECT).default_headers(headers(token)?);
         let client =
             client.user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION"))).build().map_err(|error| {
                 ClientError::Unreachable { server: server.to_owned(), cause: sentence(&error) }
@@ -170,6 +172,20 @@ impl Service {
     fn not_slipway(&self, what: &str) -> ClientError {
         ClientError::NotSlipway { server: self.server.clone(), what: what.to_owned() }
     }
+}
+
+/// The token, with every request.
+fn headers(token: Option<&str>) -> Result<HeaderMap, ClientError> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut value = value.map_err(|_| {
+            ClientError::usage("The access token is no token.", "It is `sw_` and 43 characters.")
+        })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
 }
 
 fn describe(status: StatusCode) -> String {

@@ -2,22 +2,30 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use cell::porch;
 use clap::Args;
 use database::Database;
+use vault::Vault;
 
+use super::serving::ServingArgs;
 use super::{RoleArgs, block_on, stop_signal};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  slipway server --listen 127.0.0.1:7420 --database-url postgres://slipway_server:…@db/slipway")]
+  slipway server --listen 127.0.0.1:7420 --key-file /run/secrets/slipway.key --database-url postgres://slipway_server:…@db/slipway")]
 pub(crate) struct ServerArgs {
     #[command(flatten)]
     role: RoleArgs,
-    /// Address to answer REST on; loopback only
+    #[command(flatten)]
+    serving: ServingArgs,
+    /// The key that secrets are sealed with; the publisher needs the same
+    #[arg(long, env = "SLIPWAY_KEY_FILE")]
+    key_file: PathBuf,
+    /// Address to answer REST on; other than loopback only with TLS
     #[arg(long, env = "SLIPWAY_LISTEN", default_value = "127.0.0.1:7420")]
     listen: SocketAddr,
     /// A listening socket that was inherited at this descriptor.
@@ -31,14 +39,16 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         Some(descriptor) => inherited(descriptor)?,
         None => TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?,
     };
-    ::server::check_listen_address(listener.local_addr()?)?;
+    let config = args.serving.config();
+    ::server::check_listen_address(listener.local_addr()?, &config)?;
     listener.set_nonblocking(true)?;
     args.role.become_role(porch::SERVER_USER)?;
     block_on(async {
         let stop = stop_signal()?;
         let database = Database::connect(&url, "slipway server").await?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        ::server::serve(::server::Config::default(), database, listener, stop).await?;
+        let vault = Vault::open(&args.key_file)?;
+        ::server::serve(config, database, vault, listener, stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

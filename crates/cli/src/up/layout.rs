@@ -62,17 +62,15 @@ impl Layout {
         self.data.join("secrets").join(format!("{role}.database-url"))
     }
 
+    /// The file that holds the key with which a role opens secrets.
+    pub(crate) fn key(&self, role: &str) -> PathBuf {
+        self.data.join("secrets").join(format!("{role}.key"))
+    }
+
     /// A file that only `owner` reads (as an ordinary user: only this user).
     pub(crate) fn write_secret(&self, path: &Path, owner: &str, content: &str) -> anyhow::Result<()> {
-        let part = path.with_extension("part");
-        let _ = std::fs::remove_file(&part);
-        let mut file = File::options().write(true).create_new(true).mode(0o400).open(&part)?;
-        file.write_all(content.as_bytes())?;
-        if self.as_root {
-            let (uid, gid) = porch::user(owner)?;
-            chown(&part, Some(uid.as_raw()), Some(gid.as_raw()))?;
-        }
-        std::fs::rename(&part, path).with_context(|| format!("{} can't be written", path.display()))
+        let owner = self.as_root.then(|| porch::user(owner)).transpose()?;
+        write_secret_of(path, owner.map(|(uid, gid)| (uid.as_raw(), gid.as_raw())), content)
     }
 
     fn make_folder(&self, name: &str, owner: Option<&str>, mode: u32) -> anyhow::Result<()> {
@@ -84,6 +82,22 @@ impl Layout {
             None => Ok(()),
         }
     }
+}
+
+/// A file that only whoever runs this reads.
+pub(crate) fn write_own_secret(path: &Path, content: &str) -> anyhow::Result<()> {
+    write_secret_of(path, None, content)
+}
+
+fn write_secret_of(path: &Path, owner: Option<(u32, u32)>, content: &str) -> anyhow::Result<()> {
+    let part = path.with_extension("part");
+    let _ = std::fs::remove_file(&part);
+    let mut file = File::options().write(true).create_new(true).mode(0o400).open(&part)?;
+    file.write_all(content.as_bytes())?;
+    if let Some((uid, gid)) = owner {
+        chown(&part, Some(uid), Some(gid))?;
+    }
+    std::fs::rename(&part, path).with_context(|| format!("{} can't be written", path.display()))
 }
 
 fn default_data(as_root: bool) -> PathBuf {

@@ -1,10 +1,12 @@
 //! `slipway up`: all roles in one process tree, a private Postgres cluster unless a database is
 //! given, a local registry unless one is configured.
 
+mod bootstrap;
 mod children;
 mod layout;
 mod registry;
 
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,13 @@ use std::time::Duration;
 use anyhow::Context;
 use cell::porch;
 use clap::Args;
-use database::Database;
 use database::cluster::Cluster;
 use tokio::process::Command;
 
+use crate::client::address::{self, Local};
+use crate::roles::serving::ServingArgs;
 use crate::roles::{block_on, stop_signal};
+use bootstrap::{Bootstrapped, bootstrap};
 use children::{Keeper, Kept, Starter};
 use layout::Layout;
 use registry::LocalRegistry;
@@ -37,9 +41,11 @@ pub(crate) struct UpArgs {
     /// Folder for everything that has to last
     #[arg(long, env = "SLIPWAY_DATA")]
     data: Option<PathBuf>,
-    /// Address to answer REST on; loopback only
+    /// Address to answer REST on; other than loopback only with TLS
     #[arg(long, env = "SLIPWAY_LISTEN", default_value = "127.0.0.1:7420")]
     listen: SocketAddr,
+    #[command(flatten)]
+    serving: ServingArgs,
     /// A Postgres to use instead of a private cluster, as a role that may create roles
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -49,7 +55,7 @@ pub(crate) struct UpArgs {
     /// Speak plain http with that registry (always so on loopback)
     #[arg(long, requires = "registry")]
     registry_plain_http: bool,
-    /// User at that registry; only the publisher is told
+    /// User at that registry; kept as its credential, for the publisher
     #[arg(long, env = "SLIPWAY_REGISTRY_USERNAME", requires = "registry")]
     registry_username: Option<String>,
     /// A file that holds the password
@@ -61,14 +67,14 @@ pub(crate) struct UpArgs {
     /// OCI runtime: crun, runc or a path [default: the first that works here]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
-    /// A file to write, as JSON, once everything answers: server, registry, data, pid
+    /// A file to write, as JSON, once everything answers: server, registry, data, token_file, pid
     #[arg(long)]
     ready_file: Option<PathBuf>,
 }
 
 /// Runs everything until it is told to stop.
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
-    ::server::check_listen_address(args.listen)?;
+    ::server::check_listen_address(args.listen, &args.serving.config())?;
     let layout = Layout::make(args.data.as_deref())?;
     let listener =
         TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?;
@@ -90,12 +96,12 @@ async fn up(args: &UpArgs, layout: &Layout, listener: TcpListener) -> anyhow::Re
         let local = args.registry.is_none().then(|| LocalRegistry::prepare(layout)).transpose()?;
         let address =
             local.as_ref().map(|r| r.address.clone()).or_else(|| args.registry.clone()).unwrap_or_default();
-        prepare_database(args, layout, &admin, &address).await?;
+        let bootstrapped = bootstrap(args, layout, &admin, &address).await?;
         let mut keepers = Vec::new();
         keepers.extend(local.map(|registry| registry.kept(layout).keep(&starter)));
         keepers.extend(roles(args, layout, &listener)?.into_iter().map(|kept| kept.keep(&starter)));
         let ready = tokio::select! {
-            ready = announce(args, layout, &listener, &address) => ready,
+            ready = announce(args, layout, &listener, &address, &bootstrapped) => ready,
             () = stop.cancelled() => Ok(()),
         };
         if ready.is_ok() {
@@ -108,6 +114,8 @@ async fn up(args: &UpArgs, layout: &Layout, listener: TcpListener) -> anyhow::Re
     if let Some(cluster) = cluster {
         cluster.stop().await;
     }
+    // Sockets and logs of a service that is gone.
+    let _ = std::fs::remove_dir_all(&layout.runtime);
     result.map(|()| ExitCode::SUCCESS)
 }
 
@@ -121,24 +129,6 @@ async fn start_cluster(layout: &Layout) -> anyhow::Result<Cluster> {
     Ok(Cluster::start(options).await?)
 }
 
-/// Roles with passwords of their own, tables up to date, and the registry's row.
-async fn prepare_database(args: &UpArgs, layout: &Layout, admin: &str, address: &str) -> anyhow::Result<()> {
-    let passwords = database::migrate::Passwords::random()?;
-    let urls = database::migrate::roles(admin, &passwords).await?;
-    database::migrate::run(&urls.owner).await?;
-    for (role, owner, url) in [
-        ("server", porch::SERVER_USER, &urls.server),
-        ("worker", porch::WORKER_USER, &urls.worker),
-        ("publisher", porch::PUBLISHER_USER, &urls.publisher),
-    ] {
-        layout.write_secret(&layout.database_url(role), owner, url)?;
-    }
-    let database = Database::connect(&urls.server, "slipway up").await?;
-    let plain_http = args.registry_plain_http || args.registry.is_none();
-    database.upsert_registry("local", address, plain_http).await?;
-    Ok(())
-}
-
 fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Result<Vec<Kept>> {
     let store = layout.store().into_os_string();
     let slots = args.slots.to_string();
@@ -146,16 +136,12 @@ fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Resu
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
+    let key = |role| [OsString::from("--key-file"), layout.key(role).into_os_string()];
     let mut publisher = vec!["--store".into(), store];
-    if let (Some(user), Some(file)) = (&args.registry_username, &args.registry_password_file) {
-        let secret = layout.data.join("secrets/registry.password");
-        let password =
-            std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
-        layout.write_secret(&secret, porch::PUBLISHER_USER, password.trim_end_matches('\n'))?;
-        publisher.extend(["--registry-username".into(), user.into()]);
-        publisher.extend(["--registry-password-file".into(), secret.into_os_string()]);
-    }
-    let server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
+    publisher.extend(key("publisher"));
+    let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
+    server.extend(key("server"));
+    server.extend(args.serving.arguments());
     Ok(vec![
         role("server", layout, server, Some(listener.as_raw_fd())),
         role("worker", layout, worker, None),
@@ -227,16 +213,18 @@ async fn announce(
     layout: &Layout,
     listener: &TcpListener,
     registry: &str,
+    bootstrapped: &Bootstrapped,
 ) -> anyhow::Result<()> {
-    let address = format!("http://{}", listener.local_addr()?);
-    wait_ready(&address).await?;
+    let address = format!("{}://{}", args.serving.scheme(), listener.local_addr()?);
+    wait_ready(&address, bootstrapped).await?;
+    let token_file = &bootstrapped.token_file;
     let ready = serde_json::json!({
         "server": address, "registry": registry, "data": layout.data, "runtime": layout.runtime,
+        "token_file": token_file,
         "pid": std::process::id(),
     });
-    if let Some(base) = layout.runtime.parent() {
-        write_whole(&base.join("address"), &address)?;
-    }
+    let local = Local { address: address.clone(), token_file: token_file.clone(), data: layout.data.clone() };
+    write_whole(&layout.runtime.join(address::FILE), &serde_json::to_string(&local)?)?;
     if let Some(file) = &args.ready_file {
         write_whole(file, &ready.to_string())?;
     }
@@ -250,6 +238,13 @@ async fn announce(
              \x20           than under root, where each role has its own user"
         );
     }
+    if let Some(token) = &bootstrapped.token {
+        println!(
+            "  token     {}\n            the first administrator's, shown this once; the command line here finds it in\n            {}",
+            token.expose(),
+            token_file.display()
+        );
+    }
     println!("Try: slipway build . -t hello   (in a folder with a Dockerfile)\nStop with ^C.");
     Ok(())
 }
@@ -260,15 +255,20 @@ fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::rename(&part, path).with_context(|| format!("{} can't be written", path.display()))
 }
 
-async fn wait_ready(address: &str) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+/// Waits until the server answers, and a worker lives.
+async fn wait_ready(address: &str, bootstrapped: &Bootstrapped) -> anyhow::Result<()> {
+    // The certificate may be for another name than the address; what is asked for is no secret.
+    let client = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true);
+    let client = client.timeout(Duration::from_secs(2)).build()?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
-        let answer = client.get(format!("{address}/readyz")).send().await;
-        let said = match answer {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
-            Ok(answer) => answer.text().await.unwrap_or_default(),
-            Err(error) => error.to_string(),
+        let answer = client.get(format!("{address}/healthz")).send().await;
+        let workers = bootstrapped.database.queue_statistics().await.map(|queue| queue.workers);
+        let said = match (answer, workers) {
+            (Ok(answer), Ok(1..)) if answer.status().is_success() => return Ok(()),
+            (Ok(_), Ok(_)) => "no worker gives a sign of life".to_owned(),
+            (Err(error), _) => error.to_string(),
+            (_, Err(error)) => error.to_string(),
         };
         anyhow::ensure!(
             tokio::time::Instant::now() < deadline,

@@ -26,6 +26,9 @@ pub(crate) struct World {
     pub(crate) registry: String,
     pub(crate) data: PathBuf,
     pub(crate) runtime: PathBuf,
+    /// The first administrator's.
+    pub(crate) token: String,
+    /// Sends that token.
     pub(crate) http: reqwest::Client,
     up: Child,
     arguments: Vec<String>,
@@ -105,13 +108,16 @@ impl World {
         let mut up = command.spawn().expect("slipway starts");
         let told = wait_for_file(&ready, &mut up, &data.with_extension("log"));
         let text = |name: &str| told[name].as_str().expect("the ready file names it").to_owned();
+        let token = identity.command(Path::new("cat")).arg(text("token_file")).output().expect("cat");
+        let token = String::from_utf8(token.stdout).expect("a token");
         Self {
             identity,
+            http: client(&token),
+            token,
             server: text("server"),
             registry: text("registry"),
             data: text("data").into(),
             runtime: text("runtime").into(),
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
             up,
             arguments,
             disk: None,
@@ -256,6 +262,13 @@ impl Identity {
         let words = map.iter().chain(&remove).map(|&word| word.to_owned());
         words.chain([folder.display().to_string()]).collect()
     }
+}
+
+/// A client that sends a token.
+pub(crate) fn client(token: &str) -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    reqwest::Client::builder().no_proxy().default_headers(headers).build().expect("a client")
 }
 
 fn prefix(name: &str) -> String {

@@ -81,7 +81,7 @@ async fn a_holder_that_lost_its_lease_can_change_nothing() {
     assert_eq!((new.run, new.attempt, new.epoch.0), (run, 2, old.epoch.0 + 1));
 
     let worker = &world.db.worker;
-    let blob = PublicationBlob::in_store(descriptor("x", MediaType::OCI_LAYER_GZIP), "trusted");
+    let blob = PublicationBlob::in_store(descriptor("x", MediaType::OCI_LAYER_GZIP), "trusted-local");
     let entry = CacheEntry { layer: None, description: String::new() };
     let keys = ["0".repeat(64)];
     let refused = [

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use database::{CreateRun, Error, NewRun};
+use database::{CreateRun, Error, NewRun, RunFilter};
 use model::{BuildSpec, RunStatus, SourceSpec};
 
 use crate::world::{World, digest, new_run, spec};
@@ -44,7 +44,7 @@ async fn pages_hold_every_run_once_newest_first() {
     made.reverse();
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.db.server.list_runs("local", None, cursor, 2).await.unwrap();
+        let page = world.db.server.list_runs("local", &RunFilter::default(), cursor, 2).await.unwrap();
         seen.extend(page.runs.iter().map(|run| run.id));
         cursor = page.next;
         if cursor.is_none() {
@@ -53,7 +53,8 @@ async fn pages_hold_every_run_once_newest_first() {
     }
     assert_eq!(seen, made);
     let started = world.lease().await;
-    let page = world.db.server.list_runs("local", Some(RunStatus::Started), None, 10).await.unwrap();
+    let only_started = RunFilter { status: Some(RunStatus::Started), ..RunFilter::default() };
+    let page = world.db.server.list_runs("local", &only_started, None, 10).await.unwrap();
     assert_eq!(page.runs.iter().map(|run| run.id).collect::<Vec<_>>(), [started.run]);
 }
 
@@ -110,5 +111,6 @@ async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
     server.tidy().await.unwrap();
     let left = world.db.text("SELECT string_agg(id::text, ' ') FROM slipway.sources").await;
     assert_eq!(left, Some(sources[0].to_string()));
-    assert!(matches!(server.create_run(new).await.unwrap(), CreateRun::Created(_)), "the key is free again");
+    let again = NewRun { id: new_run("local").id, ..new };
+    assert!(matches!(server.create_run(again).await.unwrap(), CreateRun::Created(_)), "the key is free again");
 }

@@ -44,7 +44,7 @@ async fn a_push_begins_before_the_build_ends_and_ends_with_the_run() {
     assert_eq!(work.manifest.unwrap().digest, digest("manifest"));
     let blobs: BTreeMap<_, _> = work.blobs.iter().map(|blob| (blob.blob.digest.clone(), blob)).collect();
     assert_eq!(blobs[&digest("made")].state, BlobState::Pushed);
-    assert_eq!(blobs[&digest("config")].scope.as_deref(), Some("trusted"));
+    assert_eq!(blobs[&digest("config")].scope.as_deref(), Some("trusted-local"));
     assert_eq!(blobs[&digest("base")].source.as_deref(), Some("base.example/library/debian"));
 
     publisher.append_publication_log(lease, "pushed\n").await.unwrap();

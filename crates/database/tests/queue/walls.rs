@@ -26,6 +26,13 @@ async fn worker_and_publisher_may_call_their_functions_and_nothing_else() {
             "cache_entries",
             "idempotency_keys",
             "rescuer",
+            "tokens",
+            "credentials",
+            "tasks",
+            "tag_owners",
+            "hooks",
+            "deliveries",
+            "outbox",
         ] {
             for statement in [format!("SELECT FROM slipway.{table}"), format!("DELETE FROM slipway.{table}")]
             {

@@ -20,7 +20,7 @@ pub(crate) fn spec() -> BuildSpec {
 }
 
 pub(crate) fn new_run(registry: &str) -> NewRun {
-    NewRun { registry: registry.to_owned(), spec: spec(), idempotency: None, priority: 0, max_attempts: 3 }
+    NewRun::quick(registry, spec())
 }
 
 pub(crate) fn digest(text: &str) -> Digest {

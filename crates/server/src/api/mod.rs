@@ -1,11 +1,23 @@
 //! What REST v1 takes and gives, as JSON. The command line reads the same types, so the two can't
 //! drift. Absent: what the database keeps beyond that.
 
+mod credential;
+mod hook;
 mod new_run;
+mod registry;
 mod run;
+mod task;
+mod token;
 mod words;
 
 pub use crate::http::problem::ProblemBody;
-pub use new_run::{NewRun, NewSource};
-pub use run::{Failure, Image, Location, Revision, Run, RunPage, Source, SourceUpload};
-pub use words::{BlameWord, StatusWord};
+pub use credential::{Credential, CredentialList, NewCredential};
+pub use hook::{Delivery, DeliveryPage, Hook, HookList, HookPatch, NewHook, RotateHook};
+pub use new_run::{Build, NewRun, NewSource};
+pub use registry::{NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
+pub use run::{Failure, Image, Location, Revision, Run, RunPage, Source, SourceUpload, TagSkipped};
+pub use task::{NewTask, NewTaskRun, Task, TaskChange, TaskPage, TaskPatch};
+pub use token::{NewToken, Token, TokenList, Worker, WorkerList, WorkerRun};
+pub use words::{
+    BlameWord, CredentialKindWord, DeliveryStatusWord, GitHostWord, RoleWord, StatusWord, TrustWord,
+};

@@ -3,25 +3,41 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use model::{BuildSpec, SourceSpec};
+use model::{BuildSpec, SourceSpec, Trust};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Source;
+use super::{Source, TrustWord};
+
+/// A build that is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRun {
+    #[serde(flatten)]
+    pub build: Build,
+    /// `untrusted` gives the run no secrets and a cache of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TrustWord>)]
+    pub trust: Option<Trust>,
+}
 
 /// What to build. Only `source` is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewRun {
+pub struct Build {
     /// The context.
     pub source: NewSource,
+    /// Name of a credential of kind `git` that the source is fetched with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_credential: Option<String>,
     /// Path of the Dockerfile within the context.
     #[serde(default = "default_dockerfile")]
     #[schema(example = "Dockerfile")]
     pub dockerfile: String,
-    /// `repository:tag` within the registry, at most 20. None: the image is built and pushed nowhere.
+    /// `repository:tag` within the registry, at most 20. None: the image is built and pushed nowhere. Fields
+    /// of the run may stand in them: `{{.Run.ID}}`, `{{.Run.Commit}}`, `{{.Run.Branch}}`, ….
     #[serde(default)]
     #[schema(example = json!(["team/app:1"]))]
     pub images: Vec<String>,
@@ -31,6 +47,9 @@ pub struct NewRun {
     /// Values for ARG.
     #[serde(default)]
     pub build_args: BTreeMap<String, String>,
+    /// Secrets that steps may mount: an id, and the name of a credential of kind `build`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// What to build for; what the service runs on when absent.
     #[serde(default = "model::Platform::host")]
     #[schema(value_type = Option<String>, example = "linux/amd64")]
@@ -81,7 +100,7 @@ impl NewRun {
     /// A build of `source` with every default.
     #[must_use]
     pub fn new(source: SourceSpec) -> Self {
-        BuildSpec::new(source).into()
+        Self { build: BuildSpec::new(source).into(), trust: None }
     }
 }
 
@@ -93,14 +112,16 @@ fn default_timeout() -> u32 {
     3600
 }
 
-impl From<NewRun> for BuildSpec {
-    fn from(new: NewRun) -> Self {
-        let NewRun {
+impl From<Build> for BuildSpec {
+    fn from(new: Build) -> Self {
+        let Build {
             source: NewSource(source),
+            source_credential,
             dockerfile,
             images,
             target,
             build_args,
+            secrets,
             platform,
             no_cache,
             source_date_epoch,
@@ -108,10 +129,12 @@ impl From<NewRun> for BuildSpec {
         } = new;
         Self {
             source,
+            source_credential,
             dockerfile,
             images,
             target,
             build_args,
+            secrets,
             platform,
             no_cache,
             source_date_epoch,
@@ -120,14 +143,16 @@ impl From<NewRun> for BuildSpec {
     }
 }
 
-impl From<BuildSpec> for NewRun {
+impl From<BuildSpec> for Build {
     fn from(spec: BuildSpec) -> Self {
         let BuildSpec {
             source,
+            source_credential,
             dockerfile,
             images,
             target,
             build_args,
+            secrets,
             platform,
             no_cache,
             source_date_epoch,
@@ -136,10 +161,12 @@ impl From<BuildSpec> for NewRun {
         let source = NewSource(source);
         Self {
             source,
+            source_credential,
             dockerfile,
             images,
             target,
             build_args,
+            secrets,
             platform,
             no_cache,
             source_date_epoch,
@@ -184,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_empty_request_has_the_models_defaults() {
-        let new: NewRun =
+        let new: Build =
             serde_json::from_str(r#"{"source":"https://example.com/a.git#main:sub"}"#).expect("it is valid");
         let source = SourceSpec::parse_git("https://example.com/a.git#main:sub").expect("it is valid");
         assert_eq!(BuildSpec::from(new), BuildSpec::new(source));
@@ -200,7 +227,7 @@ mod tests {
         spec.no_cache = true;
         spec.source_date_epoch = Some(0);
         let json = serde_json::to_string(&spec).expect("it is JSON");
-        let back: NewRun = serde_json::from_str(&json).expect("it is taken");
+        let back: Build = serde_json::from_str(&json).expect("it is taken");
         assert_eq!(BuildSpec::from(back), spec);
     }
 

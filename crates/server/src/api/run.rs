@@ -1,12 +1,12 @@
 //! A run as the API shows it.
 
-use model::{RunId, RunStatus, SourceId};
+use model::{Cause, RunId, RunStatus, SourceId, Trust};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{BlameWord, NewRun, StatusWord};
+use super::{BlameWord, Build, StatusWord, TrustWord};
 
 /// One execution of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,8 +23,16 @@ pub struct Run {
     pub attempt: i32,
     /// At this many attempts the run fails.
     pub max_attempts: i32,
-    /// What was asked for.
-    pub spec: NewRun,
+    /// What was asked for; it never changes.
+    pub spec: Build,
+    /// The task it is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// What started it.
+    #[schema(value_type = CauseSchema)]
+    pub cause: Cause,
+    #[schema(value_type = TrustWord)]
+    pub trust: Trust,
     /// Whether somebody asked for it to be cancelled.
     pub cancel_requested: bool,
     #[serde(with = "time::serde::rfc3339")]
@@ -64,6 +72,54 @@ pub struct Image {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub digest: Option<model::Digest>,
+    /// Why the tag does not name this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag_skipped: Option<TagSkipped>,
+}
+
+/// The tag was left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TagSkipped {
+    /// The run of the same task whose source is newer.
+    #[schema(value_type = Uuid)]
+    pub superseded_by: RunId,
+}
+
+/// What started a run.
+#[derive(ToSchema)]
+#[schema(as = Cause)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(dead_code, reason = "it exists for its schema")]
+pub(super) enum CauseSchema {
+    /// Somebody asked for it.
+    Manual {
+        /// Name of the token.
+        by: Option<String>,
+    },
+    /// A push.
+    Commit {
+        hook: String,
+        host: super::GitHostWord,
+        delivery: Uuid,
+        commit: Option<String>,
+        /// Why it started this task.
+        reason: String,
+        #[serde(rename = "ref")]
+        reference: String,
+        pusher: Option<String>,
+    },
+    PullRequest {
+        hook: String,
+        host: super::GitHostWord,
+        delivery: Uuid,
+        commit: Option<String>,
+        reason: String,
+        number: u64,
+        source_branch: String,
+        target_branch: String,
+        is_fork: bool,
+        author: Option<String>,
+    },
 }
 
 /// Why a run did not succeed.

@@ -25,6 +25,55 @@ pub enum BlameWord {
     Service,
 }
 
+/// Whether a run may see secrets and the registry's cache.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = Trust, rename_all = "snake_case")]
+pub enum TrustWord {
+    Trusted,
+    Untrusted,
+}
+
+/// What a token may do; each role may do what those before it may.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = Role, rename_all = "snake_case")]
+pub enum RoleWord {
+    Reader,
+    Submitter,
+    Contributor,
+    Administrator,
+}
+
+/// What a credential is for.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = CredentialKind, rename_all = "snake_case")]
+pub enum CredentialKindWord {
+    Git,
+    Registry,
+    Webhook,
+    Build,
+}
+
+/// Who sends a hook's deliveries.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = GitHost, rename_all = "snake_case")]
+pub enum GitHostWord {
+    Github,
+    Gitea,
+    Gitlab,
+    AzureDevops,
+    Standard,
+}
+
+/// How far a delivery is.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = DeliveryStatus, rename_all = "snake_case")]
+pub enum DeliveryStatusWord {
+    Received,
+    Matched,
+    Ignored,
+    Failed,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +88,14 @@ mod tests {
             [model::Blame::User, model::Blame::Limits, model::Blame::Service].map(model::Blame::as_str);
         let schema = serde_json::to_value(BlameWord::schema()).expect("a schema is JSON");
         assert_eq!(schema["enum"], serde_json::json!(blames));
+        let words = |schema: utoipa::openapi::RefOr<utoipa::openapi::Schema>| {
+            serde_json::to_value(schema).expect("a schema is JSON")["enum"].clone()
+        };
+        let roles = model::Role::ALL.map(model::Role::as_str);
+        assert_eq!(words(RoleWord::schema()), serde_json::json!(roles));
+        let kinds = model::CredentialKind::ALL.map(model::CredentialKind::as_str);
+        assert_eq!(words(CredentialKindWord::schema()), serde_json::json!(kinds));
+        let hosts = model::GitHost::ALL.map(model::GitHost::as_str);
+        assert_eq!(words(GitHostWord::schema()), serde_json::json!(hosts));
     }
 }

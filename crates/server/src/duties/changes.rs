@@ -62,6 +62,7 @@ pub(crate) async fn listen(app: App) {
         };
         if let Hint::Run(run) | Hint::Cancel(run) = hint {
             app.changes.tell(run);
+            app.outbox.notify_one();
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Background duties, each named by its deed. They work without requests and stop with the server.
 
 pub(crate) mod changes;
+mod inbox;
+mod reporter;
 mod rescuer;
 mod tidier;
 
@@ -14,6 +16,8 @@ pub(crate) fn start(app: &App) -> TaskTracker {
     duties.spawn(changes::listen(app.clone()));
     duties.spawn(rescuer::rescue(app.clone()));
     duties.spawn(tidier::tidy(app.clone()));
+    duties.spawn(inbox::work(app.clone()));
+    duties.spawn(reporter::report(app.clone()));
     duties.close();
     duties
 }

@@ -27,7 +27,7 @@ impl From<PathRejection> for Problem {
         Self::new(
             &kind::PARAMETER_INVALID,
             rejection.body_text(),
-            "A run's id is a UUID, as POST answered it.",
+            "Ids are UUIDs, as POST answered them; /openapi.json has the rest.",
         )
         .in_field("path")
     }
@@ -46,10 +46,8 @@ impl From<JsonRejection> for Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 (&kind::MEDIA_TYPE_UNSUPPORTED, "Send the header `Content-Type: application/json`.")
             }
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                (&kind::BODY_TOO_LARGE, "A build's description has at most 1 MiB.")
-            }
-            _ => (&kind::JSON_INVALID, "GET /openapi.json shows the schema `NewRun`."),
+            StatusCode::PAYLOAD_TOO_LARGE => (&kind::BODY_TOO_LARGE, "A description has at most 1 MiB."),
+            _ => (&kind::JSON_INVALID, "GET /openapi.json shows the schema of this address."),
         };
         Self::new(kind, rejection.body_text(), hint).in_field("body")
     }

@@ -1,38 +1,44 @@
-//! Who may call: only requests that name this service as loopback, so that a web page can't reach it
-//! through a name of its own (DNS rebinding) or by a form (cross-site request).
+//! Under which names the service is called. On loopback only loopback's own: so a web page can't reach it
+//! through a name of its own (DNS rebinding) or by a form (cross-site request). Elsewhere TLS proves the
+//! name; a page of another site is refused all the same.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::kind;
 use super::problem::Problem;
+use crate::App;
 
 /// Refuses other names in `Host` (or `:authority`) and in `Origin`.
-pub(crate) async fn only_loopback_names(request: Request, next: Next) -> Response {
-    match check(request.uri(), request.headers()) {
+pub(crate) async fn check_names(State(app): State<App>, request: Request, next: Next) -> Response {
+    let config = app.config();
+    let anywhere = config.behind_proxy || config.tls.is_some();
+    match check(request.uri(), request.headers(), anywhere) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check(uri: &Uri, headers: &HeaderMap, anywhere: bool) -> Result<(), Problem> {
     let host = match uri.authority() {
         Some(authority) => authority.as_str(),
         None => headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
     };
-    if !is_loopback_authority(host) {
+    if !anywhere && !is_loopback_authority(host) {
         return Err(Problem::new(
             &kind::HOST_REFUSED,
             format!("The request was made to `{}`.", host.chars().take(100).collect::<String>()),
-            "Until access tokens exist the service answers only to localhost, 127.0.0.1 and [::1].",
+            "A service that listens on loopback answers only to localhost, 127.0.0.1 and [::1].",
         ));
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    if authority.is_some_and(is_loopback_authority) {
+    let is_ours =
+        |authority: &str| if anywhere { authority == host } else { is_loopback_authority(authority) };
+    if authority.is_some_and(is_ours) {
         return Ok(());
     }
     Err(Problem::new(

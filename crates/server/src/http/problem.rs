@@ -85,6 +85,12 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.detail, self.hint)
+    }
+}
+
 impl IntoResponse for Problem {
     /// Status, headers and the problem as an extension; [`complete`] writes the body.
     fn into_response(self) -> Response {

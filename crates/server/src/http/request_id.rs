@@ -39,7 +39,7 @@ pub(crate) async fn name_and_log(State(app): State<App>, mut request: Request, n
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", request_id = %id.0, %method, path = request.uri().path(), run = tracing::field::Empty);
+    let span = tracing::info_span!("request", request_id = %id.0, %method, path = request.uri().path(), run = tracing::field::Empty, token = tracing::field::Empty);
     request.extensions_mut().insert(id.clone());
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;

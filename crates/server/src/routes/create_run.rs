@@ -4,20 +4,21 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use database::{CreateRun, NewRun as NewRow};
-use model::BuildSpec;
+use database::{CreateRun, NewRun as NewRow, Registry, RunRow};
+use model::{BuildSpec, Cause, Trust};
 
 use super::idempotency::IdempotencyKey;
 use super::lookup::{find_registry, run_address, show};
+use super::tasks::check_build_credentials;
 use crate::App;
 use crate::api::{NewRun, Run};
+use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
+use crate::new_run::{fill_images, notify_of};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// How often a run is tried when the service is to blame.
-const MAX_ATTEMPTS: i32 = 3;
 
 /// Start a build.
 ///
@@ -41,45 +42,52 @@ const MAX_ATTEMPTS: i32 = 3;
 )]
 pub(crate) async fn create_run(
     State(app): State<App>,
+    caller: Caller,
     PathOf(registry): PathOf<String>,
     headers: HeaderMap,
     JsonOf(new): JsonOf<NewRun>,
 ) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let idempotency = IdempotencyKey::of(&headers, &new)?;
-    let spec = BuildSpec::from(new);
-    validate(&spec)?;
-    let row = NewRow {
-        registry: registry.name.clone(),
-        spec,
-        idempotency: idempotency.map(|i| (i.key, i.request)),
-        priority: 0,
-        max_attempts: MAX_ATTEMPTS,
-    };
-    let (run, replayed) = match app.database.create_run(row).await? {
-        CreateRun::Created(run) => (run, false),
-        CreateRun::Replayed(run) => (run, true),
-        CreateRun::KeyReused => return Err(key_reused()),
-    };
+    let spec = BuildSpec::from(new.build);
+    check_spec(&app, &registry.name, &spec).await?;
+    let mut row = NewRow::quick(&registry.name, spec);
+    row.cause = Cause::Manual { by: Some(caller.name().to_owned()) };
+    row.trust = new.trust.unwrap_or(Trust::Trusted);
+    row.notify = notify_of(&registry, &[]);
+    row.idempotency = idempotency.map(|i| (i.key, i.request));
+    fill_images(&mut row, &registry)?;
+    match app.database.create_run(row).await? {
+        CreateRun::Created(run) => Ok(created(&registry, run, false)),
+        CreateRun::Replayed(run) => Ok(created(&registry, run, true)),
+        CreateRun::KeyReused => Err(key_reused()),
+    }
+}
+
+/// The answer to a request that made a run, or made it before.
+pub(crate) fn created(registry: &Registry, run: RunRow, replayed: bool) -> Response {
     tracing::Span::current().record("run", tracing::field::display(run.id));
     let location = run_address(&registry.name, run.id);
     tracing::info!(run = %run.id, replayed, "run created");
-    let mut response = (StatusCode::CREATED, Json(show(&registry, run))).into_response();
+    let mut response = (StatusCode::CREATED, Json(show(registry, run))).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(response)
+    response
 }
 
-fn validate(spec: &BuildSpec) -> Result<(), Problem> {
-    spec.validate()
-        .map_err(|error| Problem::new(&kind::SPEC_INVALID, error.message, error.hint).in_field(error.field))
+/// That a build can be done, as far as that can be said without doing it.
+pub(crate) async fn check_spec(app: &App, registry: &str, spec: &BuildSpec) -> Result<(), Problem> {
+    spec.validate().map_err(|error| {
+        Problem::new(&kind::SPEC_INVALID, error.message, error.hint).in_field(error.field)
+    })?;
+    check_build_credentials(app, registry, spec, &kind::SPEC_INVALID, "").await
 }
 
-fn key_reused() -> Problem {
+pub(crate) fn key_reused() -> Problem {
     Problem::new(
         &kind::IDEMPOTENCY_KEY_REUSED,
         "An earlier request with this idempotency key asked for something else.",

@@ -19,14 +19,29 @@ pub(crate) fn read(cursor: &str) -> Result<RunId, Problem> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
         text.strip_prefix(FORMAT)?.parse().ok()
     };
-    decode().ok_or_else(|| {
-        Problem::new(
-            &kind::PARAMETER_INVALID,
-            "The cursor was not made by this service.",
-            "Take it from `next_cursor` or from the header Link, or leave it out for the first page.",
-        )
-        .in_field("cursor")
-    })
+    decode().ok_or_else(foreign)
+}
+
+/// The same for lists that go by name.
+pub(crate) fn write_text(after: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{FORMAT}{after}"))
+}
+
+pub(crate) fn read_text(cursor: &str) -> Result<String, Problem> {
+    let decode = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        text.strip_prefix(FORMAT).filter(|name| !name.contains('\0')).map(str::to_owned)
+    };
+    decode().ok_or_else(foreign)
+}
+
+fn foreign() -> Problem {
+    Problem::new(
+        &kind::PARAMETER_INVALID,
+        "The cursor was not made by this service.",
+        "Take it from `next_cursor` or from the header Link, or leave it out for the first page.",
+    )
+    .in_field("cursor")
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use axum::http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::api::NewRun;
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -20,7 +19,7 @@ pub(crate) struct IdempotencyKey {
 
 impl IdempotencyKey {
     /// The key of a request, if it has one. The draft has it as a quoted string; bare words are taken too.
-    pub(crate) fn of(headers: &HeaderMap, body: &NewRun) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(headers: &HeaderMap, body: &impl serde::Serialize) -> Result<Option<Self>, Problem> {
         let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
         let text = value.to_str().unwrap_or_default().trim();
         let bare = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
@@ -45,7 +44,7 @@ mod tests {
     fn key(value: &str, body: &str) -> Result<Option<IdempotencyKey>, Problem> {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", value.parse().expect("a header"));
-        IdempotencyKey::of(&headers, &serde_json::from_str(body).expect("a body"))
+        IdempotencyKey::of(&headers, &serde_json::from_str::<crate::api::NewRun>(body).expect("a body"))
     }
 
     #[test]

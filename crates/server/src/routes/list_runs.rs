@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use database::RunFilter;
 use model::RunStatus;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::cursor;
@@ -24,6 +26,7 @@ pub(crate) struct ListQuery {
     cursor: Option<String>,
     limit: Option<u32>,
     status: Option<RunStatus>,
+    task: Option<String>,
 }
 
 /// List runs, newest first.
@@ -34,6 +37,7 @@ pub(crate) struct ListQuery {
     params(
         ("registry" = String, Path, example = "local"),
         ("status" = Option<StatusWord>, Query, description = "Only runs that stand there"),
+        ("task" = Option<String>, Query, description = "Only runs of that task"),
         ("limit" = Option<u32>, Query, description = "Runs on a page, 20 when absent", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
@@ -52,12 +56,16 @@ pub(crate) async fn list_runs(
     let registry = find_registry(&app, &registry).await?;
     let limit = limit(query.limit)?;
     let cursor = query.cursor.as_deref().map(cursor::read).transpose()?;
-    let page = app.database.list_runs(&registry.name, query.status, cursor, limit).await?;
+    let filter = RunFilter { status: query.status, task: query.task };
+    let page = app.database.list_runs(&registry.name, &filter, cursor, limit).await?;
     let next_cursor = page.next.map(cursor::write);
     let link = next_cursor.as_ref().and_then(|next| {
-        let status = query.status.map_or_else(String::new, |status| format!("&status={status}"));
+        let mut also = filter.status.map_or_else(String::new, |status| format!("&status={status}"));
+        also.extend(
+            filter.task.iter().map(|task| format!("&task={}", utf8_percent_encode(task, NON_ALPHANUMERIC))),
+        );
         let address = runs_address(&registry.name);
-        HeaderValue::from_str(&format!("<{address}?limit={limit}{status}&cursor={next}>; rel=\"next\"")).ok()
+        HeaderValue::from_str(&format!("<{address}?limit={limit}{also}&cursor={next}>; rel=\"next\"")).ok()
     });
     let runs = page.runs.into_iter().map(|run| show(&registry, run)).collect();
     let mut response = Json(RunPage { runs, next_cursor }).into_response();
@@ -67,12 +75,12 @@ pub(crate) async fn list_runs(
     Ok(response)
 }
 
-fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked.unwrap_or(DEFAULT_LIMIT) {
         limit @ 1..=LARGEST_LIMIT => Ok(limit),
         limit => Err(Problem::new(
             &kind::PARAMETER_INVALID,
-            format!("A page of {limit} runs is not possible."),
+            format!("A page of {limit} is not possible."),
             format!("Ask for 1 to {LARGEST_LIMIT}."),
         )
         .in_field("limit")),

@@ -7,7 +7,7 @@ use model::{GitRevision, ImageReference, RunId, RunStatus};
 use serde::Deserialize;
 
 use crate::App;
-use crate::api::{Image, Revision, Run};
+use crate::api::{Image, Revision, Run, TagSkipped};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -23,8 +23,8 @@ pub(crate) async fn find_registry(app: &App, name: &str) -> Result<Registry, Pro
     if let Some(registry) = app.database.get_registry(name).await? {
         return Ok(registry);
     }
-    let names = app.database.registry_names().await?;
-    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    let registries = app.database.list_registries().await?;
+    let quoted: Vec<_> = registries.iter().map(|registry| format!("`{}`", registry.name)).collect();
     let there = match quoted.is_empty() {
         true => "there is none yet".to_owned(),
         false => format!("there is {}", quoted.join(", ")),
@@ -98,9 +98,15 @@ impl From<database::Error> for Problem {
 /// A run as the API shows it.
 pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
     let digest = row.digest.filter(|_| row.status == RunStatus::Succeeded);
-    let image = |name: &String| Image {
-        reference: format!("{}/{}", registry.address, with_tag(name)),
-        digest: digest.clone(),
+    let skipped = |name: &str| {
+        let found =
+            row.skipped.iter().find(|skipped| format!("{}:{}", skipped.repository, skipped.tag) == name);
+        found.map(|skipped| TagSkipped { superseded_by: skipped.superseded_by })
+    };
+    let image = |name: &String| {
+        let name = with_tag(name);
+        let reference = format!("{}/{name}", registry.address);
+        Image { reference, digest: digest.clone(), tag_skipped: skipped(&name) }
     };
     Run {
         id: row.id,
@@ -108,8 +114,11 @@ pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
         status: row.status,
         attempt: row.attempt,
         max_attempts: row.max_attempts,
-        images: row.spec.images.iter().map(image).collect(),
+        images: row.images.iter().map(image).collect(),
         spec: row.spec.into(),
+        task: row.task,
+        cause: row.cause,
+        trust: row.trust,
         cancel_requested: row.cancel_requested,
         created_at: row.created_at,
         started_at: row.started_at,

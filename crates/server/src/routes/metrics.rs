@@ -11,7 +11,8 @@ use prometheus::{
     TextEncoder,
 };
 
-use database::{QueueStatistics, Rescued};
+use database::{QueueStatistics, Report, Rescued};
+use model::GitHost;
 
 use crate::App;
 use crate::http::problem::Problem;
@@ -28,6 +29,10 @@ pub(crate) struct Metrics {
     streams: IntGauge,
     uploaded_bytes: IntCounter,
     rescued: IntCounterVec,
+    deliveries: IntCounterVec,
+    reports: IntCounterVec,
+    outbox_waiting: IntGauge,
+    outbox_oldest_seconds: IntGauge,
     runs: IntGaugeVec,
     queue_oldest_seconds: IntGauge,
     workers: IntGauge,
@@ -45,6 +50,10 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
     match app.database.queue_statistics().await {
         Ok(statistics) => app.metrics.queue(&statistics),
         Err(error) => tracing::warn!(%error, "the queue's numbers are old"),
+    }
+    match app.database.outbox_age().await {
+        Ok((waiting, oldest)) => app.metrics.outbox(waiting, oldest),
+        Err(error) => tracing::warn!(%error, "the outbox's numbers are old"),
     }
     let text = TextEncoder::new().encode_to_string(&app.metrics.registry.gather()).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
@@ -80,6 +89,16 @@ impl Metrics {
                 ),
                 &["became"],
             )?,
+            deliveries: IntCounterVec::new(
+                Opts::new("deliveries_total", "Deliveries of hooks, by host and what became of them"),
+                &["host", "outcome"],
+            )?,
+            reports: IntCounterVec::new(
+                Opts::new("reports_total", "What others were told of runs, by kind and outcome"),
+                &["kind", "outcome"],
+            )?,
+            outbox_waiting: IntGauge::new("outbox_waiting", "Reports that are not sent yet")?,
+            outbox_oldest_seconds: IntGauge::new("outbox_oldest_seconds", "Age of the oldest of them")?,
             runs: IntGaugeVec::new(
                 Opts::new("queue_runs", "Runs that have not ended, by status"),
                 &["status"],
@@ -100,6 +119,10 @@ impl Metrics {
         registry.register(Box::new(self.streams.clone()))?;
         registry.register(Box::new(self.uploaded_bytes.clone()))?;
         registry.register(Box::new(self.rescued.clone()))?;
+        registry.register(Box::new(self.deliveries.clone()))?;
+        registry.register(Box::new(self.reports.clone()))?;
+        registry.register(Box::new(self.outbox_waiting.clone()))?;
+        registry.register(Box::new(self.outbox_oldest_seconds.clone()))?;
         registry.register(Box::new(self.runs.clone()))?;
         registry.register(Box::new(self.queue_oldest_seconds.clone()))?;
         registry.register(Box::new(self.workers.clone()))?;
@@ -128,6 +151,23 @@ impl Metrics {
             tracing::warn!(run = %run.run, became = %run.became, "a run was taken from a holder that is gone");
             self.rescued.with_label_values(&[run.became.as_str()]).inc();
         }
+    }
+
+    pub(crate) fn delivered(&self, host: GitHost, outcome: &str) {
+        self.deliveries.with_label_values(&[host.as_str(), outcome]).inc();
+    }
+
+    pub(crate) fn reported(&self, report: &Report, outcome: &str) {
+        let kind = match report {
+            Report::CommitStatus => "commit_status",
+            Report::Webhook { .. } => "webhook",
+        };
+        self.reports.with_label_values(&[kind, outcome]).inc();
+    }
+
+    fn outbox(&self, waiting: i64, oldest_seconds: i64) {
+        self.outbox_waiting.set(waiting);
+        self.outbox_oldest_seconds.set(oldest_seconds);
     }
 
     fn queue(&self, statistics: &QueueStatistics) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use database::{LeasedRun, NewWorker, Outcome};
-use model::{Failure, Platform, RunStatus, StoreId, WorkerId};
+use database::{LeasedRun, NewToken, NewWorker, Outcome};
+use model::{Failure, Platform, Role, RunStatus, StoreId, WorkerId};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use server::Config;
@@ -33,8 +33,12 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let server = tokio::spawn(server::serve(config, db.server.clone(), listener, stop.clone()));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let key = tempfile::tempdir().unwrap();
+        vault::make_key_file(&key.path().join("key")).unwrap();
+        let vault = vault::Vault::open(&key.path().join("key")).unwrap();
+        let server = tokio::spawn(server::serve(config, db.server.clone(), vault, listener, stop.clone()));
+        let token = token(&db, Role::Administrator, None).await;
+        let http = client(Some(&token));
         let world = Self { db, http, address, worker: WorkerId(Uuid::now_v7()), stop, server };
         let new = NewWorker {
             id: world.worker,
@@ -88,6 +92,31 @@ impl World {
         let ended = self.db.worker.finish(leased.run, leased.epoch, &leased.token, &leased.scope, &outcome);
         ended.await.unwrap()
     }
+}
+
+/// A token that is kept.
+pub(crate) async fn token(db: &TestDatabase, role: Role, registry: Option<&str>) -> String {
+    let token = vault::Token::random().unwrap();
+    let new = NewToken {
+        name: format!("{role}-{}", registry.unwrap_or("all")),
+        hash: token.hash,
+        shown: token.shown,
+        role,
+        registry: registry.map(str::to_owned),
+        created_by: None,
+        expires_in_seconds: None,
+    };
+    db.server.create_token(&new).await.unwrap();
+    token.text.expose().to_owned()
+}
+
+/// A client that sends a token, or none.
+pub(crate) fn client(token: Option<&str>) -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    if let Some(token) = token {
+        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    }
+    reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap()
 }
 
 pub(crate) fn body() -> Value {

@@ -1,0 +1,155 @@
+//! Credentials: sealed before they come here, and opened by whoever has the key.
+
+use model::CredentialKind;
+use time::OffsetDateTime;
+
+use crate::error::parse;
+use crate::{Database, Deleted, Error};
+
+/// A credential without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialRow {
+    pub name: String,
+    pub kind: CredentialKind,
+    pub username: Option<String>,
+    /// Lines of known_hosts(5), for git over ssh.
+    pub known_hosts: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+/// A credential to be written.
+#[derive(Debug, Clone)]
+pub struct NewCredential {
+    pub registry: String,
+    pub name: String,
+    pub kind: CredentialKind,
+    pub username: Option<String>,
+    pub known_hosts: Option<String>,
+    /// As `vault` seals it for `credential/{registry}/{name}`.
+    pub sealed: Vec<u8>,
+}
+
+/// What is needed to use one.
+#[derive(Debug, Clone)]
+pub struct SealedCredential {
+    pub kind: CredentialKind,
+    pub username: Option<String>,
+    pub known_hosts: Option<String>,
+    pub sealed: Vec<u8>,
+}
+
+struct Row {
+    name: String,
+    kind: String,
+    username: Option<String>,
+    known_hosts: Option<String>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for CredentialRow {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let Row { name, kind, username, known_hosts, created_at, updated_at } = row;
+        Ok(Self { name, kind: parse(&kind)?, username, known_hosts, created_at, updated_at })
+    }
+}
+
+impl Database {
+    /// Writes a credential, over one of that name.
+    ///
+    /// # Errors
+    /// The name is not allowed, or the database is away.
+    pub async fn put_credential(&self, new: &NewCredential) -> Result<CredentialRow, Error> {
+        let row = sqlx::query_as!(
+            Row,
+            "INSERT INTO slipway.credentials (registry, name, kind, username, known_hosts, sealed)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (registry, name) DO UPDATE SET kind = EXCLUDED.kind, username = EXCLUDED.username,
+                 known_hosts = EXCLUDED.known_hosts, sealed = EXCLUDED.sealed, updated_at = now()
+             RETURNING name, kind, username, known_hosts, created_at, updated_at",
+            new.registry,
+            new.name,
+            new.kind.as_str(),
+            new.username,
+            new.known_hosts,
+            new.sealed
+        );
+        row.fetch_one(&self.pool).await?.try_into()
+    }
+
+    /// A registry's credentials, by name.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn list_credentials(&self, registry: &str) -> Result<Vec<CredentialRow>, Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT name, kind, username, known_hosts, created_at, updated_at FROM slipway.credentials
+             WHERE registry = $1 ORDER BY name",
+            registry
+        );
+        rows.fetch_all(&self.pool).await?.into_iter().map(CredentialRow::try_from).collect()
+    }
+
+    /// The credential of that name.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn get_credential(&self, registry: &str, name: &str) -> Result<Option<CredentialRow>, Error> {
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT name, kind, username, known_hosts, created_at, updated_at FROM slipway.credentials
+             WHERE registry = $1 AND name = $2",
+            registry,
+            name
+        );
+        row.fetch_optional(&self.pool).await?.map(CredentialRow::try_from).transpose()
+    }
+
+    /// The secret, as it lies there.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn sealed_credential(
+        &self,
+        registry: &str,
+        name: &str,
+    ) -> Result<Option<SealedCredential>, Error> {
+        let row = sqlx::query!(
+            r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
+               FROM slipway.sealed_credential($1, $2)"#,
+            registry,
+            name
+        );
+        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let (kind, username, known_hosts) = (parse(&row.kind)?, row.username, row.known_hosts);
+        Ok(Some(SealedCredential { kind, username, known_hosts, sealed: row.sealed }))
+    }
+
+    /// Removes a credential that no task, webhook or sign-in names.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn delete_credential(&self, registry: &str, name: &str) -> Result<Deleted, Error> {
+        let users = sqlx::query_scalar!(
+            r#"SELECT (SELECT count(*) FROM slipway.tasks t WHERE t.registry = $1 AND (t.spec -> 'build' ->> 'source_credential' = $2
+                       OR EXISTS (SELECT FROM jsonb_each_text(coalesce(t.spec -> 'build' -> 'secrets', '{}')) s WHERE s.value = $2)
+                       OR EXISTS (SELECT FROM jsonb_array_elements(t.spec -> 'notify') n WHERE n ->> 'credential' = $2)))
+                   + (SELECT count(*) FROM slipway.registries g WHERE g.name = $1 AND (g.sign_in ->> 'credential' = $2
+                       OR EXISTS (SELECT FROM jsonb_array_elements(g.notify) n WHERE n ->> 'credential' = $2))) AS "users!""#,
+            registry,
+            name
+        );
+        let users = users.fetch_one(&self.pool).await?;
+        if users > 0 {
+            return Ok(Deleted::InUse(users));
+        }
+        let gone =
+            sqlx::query!("DELETE FROM slipway.credentials WHERE registry = $1 AND name = $2", registry, name);
+        let gone = gone.execute(&self.pool).await?.rows_affected() == 1;
+        Ok(if gone { Deleted::Yes } else { Deleted::NotFound })
+    }
+}

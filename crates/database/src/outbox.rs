@@ -1,0 +1,131 @@
+//! What others are to be told: rows that the database writes as runs move, and that a duty sends.
+
+use model::RunId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::error::read;
+use crate::{Database, Error};
+
+/// How often something is tried before it is given up.
+pub const OUTBOX_TRIES: i32 = 10;
+
+/// What a row is to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The run's state, at the git host that its cause names.
+    CommitStatus,
+    /// A signed webhook.
+    Webhook {
+        url: String,
+        /// Name of a credential of kind `webhook`.
+        credential: String,
+    },
+}
+
+/// Something to be sent.
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    /// The same at every try.
+    pub id: Uuid,
+    pub run: RunId,
+    pub registry: String,
+    /// `run.queued`, `run.started` or `run.finished`.
+    pub event: String,
+    pub report: Report,
+    /// Before this one.
+    pub tries: i32,
+    /// Of the run, when this was read: it may have moved on since.
+    pub changes: i32,
+    pub created_at: OffsetDateTime,
+    /// By the database's clock.
+    pub taken_at: OffsetDateTime,
+}
+
+#[derive(serde::Deserialize)]
+struct Target {
+    url: String,
+    credential: String,
+}
+
+impl Database {
+    /// Takes what is due; the next try of each is `pause` seconds away, whatever becomes of this one.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn take_outbox(&self, limit: i64, pause: i32) -> Result<Vec<OutboxRow>, Error> {
+        let rows = sqlx::query!(
+            r#"UPDATE slipway.outbox SET next_try_at = now() + make_interval(secs => $2)
+             WHERE id IN (SELECT id FROM slipway.outbox WHERE status = 'waiting' AND next_try_at <= now()
+                 ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+             RETURNING id, run_id, registry, kind, event, target, tries, changes, created_at, now() AS "taken_at!""#,
+            limit,
+            f64::from(pause)
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        rows.into_iter()
+            .map(|row| {
+                let report = match row.kind.as_str() {
+                    "commit_status" => Report::CommitStatus,
+                    _ => {
+                        let Target { url, credential } = read("an outbox target", row.target)?;
+                        Report::Webhook { url, credential }
+                    }
+                };
+                let (id, run, tries, changes) = (row.id, RunId(row.run_id), row.tries, row.changes);
+                let (registry, event, created_at, taken_at) =
+                    (row.registry, row.event, row.created_at, row.taken_at);
+                Ok(OutboxRow { id, run, registry, event, report, tries, changes, created_at, taken_at })
+            })
+            .collect()
+    }
+
+    /// It arrived. A run that moved meanwhile is told once more.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn outbox_sent(&self, row: &OutboxRow) -> Result<(), Error> {
+        sqlx::query!(
+            "UPDATE slipway.outbox SET status = CASE WHEN changes = $2 THEN 'sent' ELSE 'waiting' END, finished_at = now(),
+                 last_error = NULL, next_try_at = now() WHERE id = $1",
+            row.id,
+            row.changes
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// It did not; the next try is in `pause` seconds, or there is none.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn outbox_failed(&self, row: &OutboxRow, error: &str, pause: Option<i32>) -> Result<(), Error> {
+        sqlx::query!(
+            "UPDATE slipway.outbox SET tries = tries + 1, last_error = $2,
+                 status = CASE WHEN $3::integer IS NULL AND changes = $4 THEN 'given_up' ELSE 'waiting' END,
+                 finished_at = CASE WHEN $3::integer IS NULL THEN now() END,
+                 next_try_at = now() + make_interval(secs => coalesce($3::integer, 0)) WHERE id = $1",
+            row.id,
+            error,
+            pause,
+            row.changes
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Rows that wait, and seconds that the oldest has waited.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn outbox_age(&self) -> Result<(i64, i64), Error> {
+        let row = sqlx::query!(
+            r#"SELECT count(*) AS "waiting!", coalesce(extract(epoch FROM now() - min(created_at))::bigint, 0) AS "age!"
+               FROM slipway.outbox WHERE status = 'waiting'"#
+        );
+        let row = row.fetch_one(&self.pool).await?;
+        Ok((row.waiting, row.age))
+    }
+}

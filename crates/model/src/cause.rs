@@ -1,0 +1,107 @@
+//! What started a run, kept with it for good.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeliveryId, GitHost};
+
+/// What started a run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Manual {
+        /// Name of the token it was asked with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// A push.
+    Commit {
+        #[serde(flatten)]
+        event: HookEvent,
+        /// The pushed ref, whole: `refs/heads/main`.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// Who pushed, as the host says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pusher: Option<String>,
+    },
+    /// A pull (merge) request.
+    PullRequest {
+        #[serde(flatten)]
+        event: HookEvent,
+        number: u64,
+        source_branch: String,
+        target_branch: String,
+        /// Whether its commits come from another repository, or may.
+        is_fork: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        author: Option<String>,
+    },
+}
+
+/// What an event of a hook left behind.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HookEvent {
+    /// The hook's name.
+    pub hook: String,
+    pub host: GitHost,
+    pub delivery: DeliveryId,
+    /// What the event says; absent where it is only a hint and the ref is read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Why it started this task.
+    pub reason: String,
+}
+
+impl Cause {
+    /// The hook's part, where a hook started it.
+    #[must_use]
+    pub fn event(&self) -> Option<&HookEvent> {
+        match self {
+            Self::Manual { .. } => None,
+            Self::Commit { event, .. } | Self::PullRequest { event, .. } => Some(event),
+        }
+    }
+
+    /// `manual`, `commit` or `pull_request`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Manual { .. } => "manual",
+            Self::Commit { .. } => "commit",
+            Self::PullRequest { .. } => "pull_request",
+        }
+    }
+
+    /// Of a branch that was pushed.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        match self {
+            Self::Commit { reference, .. } => reference.strip_prefix("refs/heads/"),
+            Self::PullRequest { source_branch, .. } => Some(source_branch),
+            Self::Manual { .. } => None,
+        }
+    }
+
+    /// Of a tag that was pushed.
+    #[must_use]
+    pub fn git_tag(&self) -> Option<&str> {
+        match self {
+            Self::Commit { reference, .. } => reference.strip_prefix("refs/tags/"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_reads_back() {
+        let text = r#"{"type":"commit","hook":"h","host":"github","delivery":"018f0000-0000-7000-8000-000000000000","commit":"abc","reason":"branch main","ref":"refs/heads/main"}"#;
+        let cause: Cause = serde_json::from_str(text).expect("it is right");
+        assert_eq!(cause.branch(), Some("main"));
+        assert_eq!(serde_json::to_string(&cause).expect("JSON"), text);
+    }
+}

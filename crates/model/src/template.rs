@@ -1,0 +1,128 @@
+//! Names of images with fields of the run in them: `app:{{.Run.ID}}`. The fields are those of ACR Tasks'
+//! run variables; nothing of Go's template language besides them is understood.
+
+use std::collections::BTreeMap;
+
+/// The one field that is known only when the source has been fetched.
+pub const COMMIT: &str = "{{.Run.Commit}}";
+
+/// Every field, as it is written behind `.Run.`.
+const FIELDS: [&str; 12] = [
+    "ID",
+    "Registry",
+    "RegistryName",
+    "Date",
+    "OS",
+    "Architecture",
+    "TaskName",
+    "Commit",
+    "Branch",
+    "GitTag",
+    "Repository",
+    "TriggeredBy",
+];
+
+/// Text that can't be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTemplate {
+    #[error("`{{{{` in `{0}` is not closed")]
+    Open(String),
+    #[error("`{{{{{0}}}}}` is not a field of a run")]
+    Unknown(String),
+    #[error("`{{{{.Run.{field}}}}}` is empty for this run")]
+    Empty { field: String },
+}
+
+impl InvalidTemplate {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Empty { .. } => {
+                "Only a run that a hook started knows its branch, tag and commit beforehand.".to_owned()
+            }
+            _ => format!("The fields are .Run.{}.", FIELDS.join(", .Run.")),
+        }
+    }
+}
+
+/// What is known of a run: values by the name behind `.Run.`.
+#[derive(Debug, Clone, Default)]
+pub struct RunFields(BTreeMap<&'static str, String>);
+
+impl RunFields {
+    /// Adds one; a name that is no field is a mistake of the caller.
+    #[must_use]
+    pub fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
+        debug_assert!(FIELDS.contains(&field), "{field}");
+        self.0.insert(field, value.into());
+        self
+    }
+}
+
+/// Fills in an image's name. Characters that a tag can't hold become `-`; a commit that is not known yet
+/// stays as it is written.
+///
+/// # Errors
+/// A field that does not exist, or that this run has not.
+pub fn fill(text: &str, fields: &RunFields) -> Result<String, InvalidTemplate> {
+    replace(text, |field| match fields.0.get(field).filter(|value| !value.is_empty()) {
+        Some(value) => Ok(value.chars().map(tag_character).collect()),
+        None if field == "Commit" => Ok(COMMIT.to_owned()),
+        None => Err(InvalidTemplate::Empty { field: field.to_owned() }),
+    })
+}
+
+/// The text with an example for every field: what it looks like when it is filled in.
+///
+/// # Errors
+/// A field that does not exist.
+pub fn example(text: &str) -> Result<String, InvalidTemplate> {
+    replace(text, |_| Ok("x".to_owned()))
+}
+
+fn replace(
+    text: &str,
+    mut value: impl FnMut(&str) -> Result<String, InvalidTemplate>,
+) -> Result<String, InvalidTemplate> {
+    let (mut filled, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let (inside, after) =
+            behind.split_once("}}").ok_or_else(|| InvalidTemplate::Open(text.to_owned()))?;
+        let field = inside.trim().strip_prefix(".Run.").filter(|field| FIELDS.contains(field));
+        let field = field.ok_or_else(|| InvalidTemplate::Unknown(inside.to_owned()))?;
+        filled.push_str(before);
+        filled.push_str(&value(field)?);
+        rest = after;
+    }
+    Ok(filled + rest)
+}
+
+fn tag_character(c: char) -> char {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | '-' => c,
+        _ => '-',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_filled_in_and_a_tag_stays_one() {
+        let fields = RunFields::default().with("ID", "7").with("Branch", "feature/größe");
+        assert_eq!(fill("app:{{.Run.ID}}-{{ .Run.Branch }}", &fields), Ok("app:7-feature-gr--e".to_owned()));
+        assert_eq!(fill("app:{{.Run.Commit}}", &fields), Ok("app:{{.Run.Commit}}".to_owned()));
+        assert_eq!(fill("app:1", &fields), Ok("app:1".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused_with_those_there_are() {
+        let refused = |text: &str| fill(text, &RunFields::default()).expect_err(text);
+        assert_eq!(refused("a:{{.Run.Id}}"), InvalidTemplate::Unknown(".Run.Id".to_owned()));
+        assert!(refused("a:{{.Values.x}}").hint().contains(".Run.ID, .Run.Registry"));
+        assert_eq!(refused("a:{{.Run.ID"), InvalidTemplate::Open("a:{{.Run.ID".to_owned()));
+        assert_eq!(refused("a:{{.Run.GitTag}}"), InvalidTemplate::Empty { field: "GitTag".to_owned() });
+    }
+}

@@ -1,0 +1,84 @@
+//! How many requests a token may make, and a hook: a bucket each (GCRA, by `governor`).
+
+use std::num::NonZeroU32;
+
+use axum::http::{HeaderValue, header};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota};
+use model::{HookId, TokenId};
+use uuid::Uuid;
+
+use super::kind;
+use super::problem::Problem;
+
+/// Requests a second, and how many at once after a quiet time.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    pub per_second: NonZeroU32,
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// # Panics
+    /// Never: nought is taken for one.
+    #[must_use]
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        const fn at_least_one(number: u32) -> NonZeroU32 {
+            match NonZeroU32::new(number) {
+                Some(number) => number,
+                None => NonZeroU32::MIN,
+            }
+        }
+        Self { per_second: at_least_one(per_second), burst: at_least_one(burst) }
+    }
+
+    fn limiter(self) -> DefaultKeyedRateLimiter<Uuid> {
+        DefaultKeyedRateLimiter::keyed(Quota::per_second(self.per_second).allow_burst(self.burst))
+    }
+}
+
+pub(crate) struct Limits {
+    tokens: DefaultKeyedRateLimiter<Uuid>,
+    hooks: DefaultKeyedRateLimiter<Uuid>,
+}
+
+impl Limits {
+    pub(crate) fn new(tokens: Rate, hooks: Rate) -> Self {
+        Self { tokens: tokens.limiter(), hooks: hooks.limiter() }
+    }
+
+    pub(crate) fn of_token(&self, token: TokenId) -> Result<(), Problem> {
+        check(&self.tokens, token.0)
+    }
+
+    pub(crate) fn of_hook(&self, hook: HookId) -> Result<(), Problem> {
+        check(&self.hooks, hook.0)
+    }
+}
+
+fn check(limiter: &DefaultKeyedRateLimiter<Uuid>, key: Uuid) -> Result<(), Problem> {
+    limiter.check_key(&key).map_err(|until| {
+        // Rounded up: whoever waits that long is let through.
+        let seconds = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        Problem::new(
+            &kind::TOO_MANY_REQUESTS,
+            "More requests came than this caller may make.",
+            format!("Wait {seconds} s; `Prefer: wait=60` and the event stream ask less often."),
+        )
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_a_bucket_of_its_own() {
+        let limits = Limits::new(Rate::new(1, 2), Rate::new(1, 1));
+        let (one, other) = (TokenId(Uuid::from_u128(1)), TokenId(Uuid::from_u128(2)));
+        assert!(limits.of_token(one).is_ok() && limits.of_token(one).is_ok());
+        assert!(limits.of_token(one).is_err());
+        assert!(limits.of_token(other).is_ok());
+    }
+}

@@ -1,0 +1,89 @@
+//! What a run is made of besides its build: names with its fields filled in, who is told.
+
+use database::{NewRun, Registry};
+use model::template::{self, RunFields};
+use model::{ImageReference, Notify, SourceSpec};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::http::kind;
+use crate::http::problem::Problem;
+
+/// Go's `20060102-150405z`.
+const DATE: &[time::format_description::BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]-[hour][minute][second]z");
+
+/// Fills the run's fields into the names of its images. The time is the one in the run's id.
+///
+/// # Errors
+/// A field that this run has not, or a name that is none afterwards.
+pub(crate) fn fill_images(run: &mut NewRun, registry: &Registry) -> Result<(), Problem> {
+    if !run.spec.images.iter().any(|image| image.contains("{{")) {
+        return Ok(());
+    }
+    let fields = fields(run, registry);
+    let mut filled = Vec::new();
+    for image in &run.spec.images {
+        let refuse = |message: String, hint: String| {
+            Problem::new(&kind::SPEC_INVALID, message, hint).in_field("images")
+        };
+        let name =
+            template::fill(image, &fields).map_err(|error| refuse(format!("{error}."), error.hint()))?;
+        let checked = name.replace(template::COMMIT, "x");
+        ImageReference::parse_target(&checked).map_err(|error| {
+            refuse(
+                format!("`{image}` becomes `{name}`: {error}."),
+                "Choose fields that make a name.".to_owned(),
+            )
+        })?;
+        filled.push(name);
+    }
+    run.images = Some(filled);
+    Ok(())
+}
+
+fn fields(run: &NewRun, registry: &Registry) -> RunFields {
+    let name = registry.address.split(['.', ':']).next().unwrap_or_default();
+    let mut fields = RunFields::default()
+        .with("ID", run.id.to_string())
+        .with("Registry", &registry.address)
+        .with("RegistryName", name)
+        .with("OS", &run.spec.platform.os)
+        .with("Architecture", &run.spec.platform.architecture)
+        .with("TriggeredBy", run.cause.word());
+    if let Some(date) = made_at(run).and_then(|at| at.format(&DATE).ok()) {
+        fields = fields.with("Date", date);
+    }
+    if let Some((_, task)) = &run.task {
+        fields = fields.with("TaskName", task);
+    }
+    if let SourceSpec::Git { url, reference, .. } = &run.spec.source {
+        fields = fields.with("Repository", url);
+        let commit = run.cause.event().and_then(|event| event.commit.as_deref());
+        let is_commit =
+            |text: &&str| matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if let Some(commit) = commit.or(reference.as_deref().filter(is_commit)) {
+            fields = fields.with("Commit", commit);
+        }
+        let branch = reference.as_deref().filter(|text| !is_commit(text) && !text.starts_with("refs/tags/"));
+        if let Some(branch) = run.cause.branch().or(branch) {
+            fields = fields.with("Branch", branch.strip_prefix("refs/heads/").unwrap_or(branch));
+        }
+    }
+    match run.cause.git_tag() {
+        Some(tag) => fields.with("GitTag", tag),
+        None => fields,
+    }
+}
+
+fn made_at(run: &NewRun) -> Option<OffsetDateTime> {
+    let (seconds, _) = run.id.0.get_timestamp()?.to_unix();
+    OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
+}
+
+/// Who is told of a run: the registry's targets, and the task's.
+pub(crate) fn notify_of(registry: &Registry, task: &[Notify]) -> Vec<Notify> {
+    let mut targets = registry.notify.clone();
+    targets.extend(task.iter().filter(|target| !registry.notify.contains(target)).cloned());
+    targets
+}

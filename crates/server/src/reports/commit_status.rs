@@ -1,0 +1,117 @@
+//! The state of a run at its commit: GitHub's and Gitea's `statuses`, GitLab's `statuses`. All three replace
+//! the state of the same context, so that telling it twice does no harm.
+
+use database::RunRow;
+use model::{CredentialKind, GitHost, RunStatus, SourceSpec};
+use reqwest::RequestBuilder;
+use serde_json::json;
+
+use super::{NotSent, Opened, open, page_of};
+use crate::App;
+
+/// The request for where a run stands now.
+pub(crate) async fn request(
+    app: &App,
+    http: &reqwest::Client,
+    run: &RunRow,
+) -> Result<RequestBuilder, NotSent> {
+    let never = |why: &str| NotSent::Never(why.to_owned());
+    let event = run.cause.event().ok_or_else(|| never("no git host started the run"))?;
+    let commit = event.commit.as_deref().ok_or_else(|| never("the commit is not known"))?;
+    let SourceSpec::Git { url, .. } = &run.spec.source else {
+        return Err(never("the source is no repository"));
+    };
+    let Some(name) = &run.spec.source_credential else {
+        return Err(never("the task has no source credential to write commit statuses with"));
+    };
+    let credential = open(app, &run.registry, name, CredentialKind::Git).await?;
+    let (origin, path) = split(url).ok_or_else(|| never("the source's address has no web address"))?;
+    let context = format!("slipway/{}", run.task.as_deref().unwrap_or("build"));
+    let (text, page) = (description(run), page_of(app, run));
+    Ok(match event.host {
+        GitHost::Gitlab => {
+            let project = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
+            let body = json!({ "state": gitlab_state(run.status), "name": context, "description": text, "target_url": page });
+            http.post(format!("{origin}/api/v4/projects/{project}/statuses/{commit}"))
+                .header("private-token", credential.secret.expose())
+                .json(&body)
+        }
+        host => {
+            let api = match host {
+                GitHost::Gitea => format!("{origin}/api/v1"),
+                _ if origin == "https://github.com" => "https://api.github.com".to_owned(),
+                _ => format!("{origin}/api/v3"),
+            };
+            let body = json!({ "state": github_state(run), "context": context, "description": text, "target_url": page });
+            authorized(http.post(format!("{api}/repos/{path}/statuses/{commit}")), host, &credential)
+                .header("accept", "application/vnd.github+json, application/json")
+                .json(&body)
+        }
+    })
+}
+
+fn authorized(request: RequestBuilder, host: GitHost, credential: &Opened) -> RequestBuilder {
+    let secret = credential.secret.expose();
+    match (host, &credential.username) {
+        // Gitea takes a password as well as a token by basic auth.
+        (GitHost::Gitea, Some(user)) => request.basic_auth(user, Some(secret)),
+        (GitHost::Gitea, None) => request.header("authorization", format!("token {secret}")),
+        _ => request.bearer_auth(secret),
+    }
+}
+
+/// `https://host[:port]` and `owner/repository`.
+fn split(url: &str) -> Option<(String, String)> {
+    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    let (host, path) = rest.split_once('/')?;
+    let path = path.trim_matches('/');
+    Some((format!("{scheme}://{host}"), path.strip_suffix(".git").unwrap_or(path).to_owned()))
+}
+
+/// GitHub: `error`, `failure`, `pending`, `success`; Gitea the same.
+fn github_state(run: &RunRow) -> &'static str {
+    match run.status {
+        RunStatus::Queued | RunStatus::Started | RunStatus::Publishing => "pending",
+        RunStatus::Succeeded => "success",
+        RunStatus::Cancelled => "error",
+        RunStatus::Failed | RunStatus::TimedOut => {
+            let ours = run.failure.as_ref().is_some_and(|failure| failure.blame == model::Blame::Service);
+            if ours { "error" } else { "failure" }
+        }
+    }
+}
+
+/// GitLab: `pending`, `running`, `success`, `failed`, `canceled`.
+fn gitlab_state(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Queued => "pending",
+        RunStatus::Started | RunStatus::Publishing => "running",
+        RunStatus::Succeeded => "success",
+        RunStatus::Failed | RunStatus::TimedOut => "failed",
+        RunStatus::Cancelled => "canceled",
+    }
+}
+
+/// GitHub cuts at 140 characters.
+fn description(run: &RunRow) -> String {
+    let text = match (&run.failure, run.status) {
+        (Some(failure), _) => failure.message.clone(),
+        (None, RunStatus::Queued) => "The build waits for a worker.".to_owned(),
+        (None, RunStatus::Succeeded) => "The image is built and pushed.".to_owned(),
+        (None, RunStatus::Cancelled) => "The build was cancelled.".to_owned(),
+        (None, _) => "The image is being built.".to_owned(),
+    };
+    text.chars().take(139).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_split_into_origin_and_path() {
+        let parts = split("https://git.example:3000/team/app.git/");
+        assert_eq!(parts, Some(("https://git.example:3000".to_owned(), "team/app".to_owned())));
+        assert_eq!(split("git@host:team/app"), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! `/v1/registries/{registry}/hooks`: addresses that git hosts deliver to.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use database::{HookRow, NewHook as NewRow};
+use model::{GitHost, HookId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::lookup::find_registry;
+use super::names::check_name;
+use super::patch::patched;
+use crate::App;
+use crate::api::{Hook, HookList, HookPatch, NewHook, RotateHook};
+use crate::http::extract::{JsonOf, PathOf};
+use crate::http::kind;
+use crate::http::problem::Problem;
+
+/// A month.
+const LONGEST_GRACE: i32 = 2_592_000;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct HookPath {
+    registry: String,
+    hook: String,
+}
+
+/// The name under which a hook's secrets are sealed.
+pub(crate) fn sealed_name(hook: HookId) -> String {
+    format!("hook/{hook}")
+}
+
+/// List hooks.
+#[utoipa::path(get, path = "/v1/registries/{registry}/hooks", tag = "hooks", operation_id = "listHooks",
+    params(("registry" = String, Path, example = "local")),
+    responses(
+        (status = 200, description = "By name, without address and secret", body = HookList),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn list_hooks(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+) -> Result<Json<HookList>, Problem> {
+    let registry = find_registry(&app, &registry).await?;
+    let hooks = app.database.list_hooks(&registry.name).await?;
+    Ok(Json(HookList { hooks: hooks.into_iter().map(Into::into).collect() }))
+}
+
+/// Make a hook.
+///
+/// Its address and its secret are in this answer, and nowhere afterwards.
+#[utoipa::path(post, path = "/v1/registries/{registry}/hooks", tag = "hooks", operation_id = "createHook",
+    params(("registry" = String, Path, example = "local")),
+    request_body = NewHook,
+    responses(
+        (status = 201, description = "Made", body = Hook),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`already_exists`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`name_invalid` or `hook_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn create_hook(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+    JsonOf(new): JsonOf<NewHook>,
+) -> Result<(StatusCode, Json<Hook>), Problem> {
+    let registry = find_registry(&app, &registry).await?;
+    check_name(&new.name)?;
+    check_repositories(&new.repositories)?;
+    let id = HookId(Uuid::new_v4());
+    let secret = random_secret(new.host)?;
+    let sealed = app.vault.seal(&sealed_name(id), secret.expose())?;
+    let NewHook { name, host, repositories } = new;
+    let row = NewRow { id, registry: registry.name, name, host, repositories, sealed };
+    let made = app.database.create_hook(&row).await?.ok_or_else(|| {
+        let detail = format!("There is a hook `{}` already.", row.name);
+        Problem::new(&kind::ALREADY_EXISTS, detail, "Choose another name, or rotate its secret.")
+            .in_field("name")
+    })?;
+    Ok((StatusCode::CREATED, Json(shown_once(&app, made, &secret))))
+}
+
+/// Look at a hook.
+#[utoipa::path(get, path = "/v1/registries/{registry}/hooks/{hook}", tag = "hooks", operation_id = "getHook",
+    params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
+    responses(
+        (status = 200, description = "Without address and secret", body = Hook),
+        (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn get_hook(
+    State(app): State<App>,
+    PathOf(path): PathOf<HookPath>,
+) -> Result<Json<Hook>, Problem> {
+    Ok(Json(find_hook(&app, &path).await?.into()))
+}
+
+/// Change a hook.
+///
+/// A JSON merge patch (RFC 7396).
+#[utoipa::path(patch, path = "/v1/registries/{registry}/hooks/{hook}", tag = "hooks", operation_id = "changeHook",
+    params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
+    request_body = HookPatch,
+    responses(
+        (status = 200, description = "Changed", body = Hook),
+        (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`hook_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn change_hook(
+    State(app): State<App>,
+    PathOf(path): PathOf<HookPath>,
+    JsonOf(patch): JsonOf<Map<String, Value>>,
+) -> Result<Json<Hook>, Problem> {
+    let hook = find_hook(&app, &path).await?;
+    let before = HookPatch { repositories: Some(hook.repositories) };
+    let repositories = patched(&before, patch)?.repositories.unwrap_or_default();
+    check_repositories(&repositories)?;
+    let changed = app.database.update_hook(hook.id, &repositories).await?;
+    changed.map(|row| Json(row.into())).ok_or_else(|| not_found(&path.hook))
+}
+
+/// Change a hook's secret.
+///
+/// The present one stays good for a while, so that nothing is lost until the git host knows the new one.
+#[utoipa::path(post, path = "/v1/registries/{registry}/hooks/{hook}/rotate", tag = "hooks", operation_id = "rotateHook",
+    params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
+    request_body = RotateHook,
+    responses(
+        (status = 200, description = "With the new secret, once", body = Hook),
+        (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`hook_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn rotate_hook(
+    State(app): State<App>,
+    PathOf(path): PathOf<HookPath>,
+    JsonOf(how): JsonOf<RotateHook>,
+) -> Result<Json<Hook>, Problem> {
+    let hook = find_hook(&app, &path).await?;
+    if !(0..=LONGEST_GRACE).contains(&how.grace_seconds) {
+        let hint = "0 seconds to 30 days.";
+        return Err(
+            Problem::new(&kind::HOOK_INVALID, "That time is not possible.", hint).in_field("grace_seconds")
+        );
+    }
+    let secret = random_secret(hook.host)?;
+    let sealed = app.vault.seal(&sealed_name(hook.id), secret.expose())?;
+    let rotated = app.database.rotate_hook(hook.id, &sealed, how.grace_seconds).await?;
+    rotated.map(|row| Json(shown_once(&app, row, &secret))).ok_or_else(|| not_found(&path.hook))
+}
+
+/// Remove a hook.
+///
+/// With its deliveries. What is delivered to its address from now on is answered with 404.
+#[utoipa::path(delete, path = "/v1/registries/{registry}/hooks/{hook}", tag = "hooks", operation_id = "deleteHook",
+    params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn delete_hook(
+    State(app): State<App>,
+    PathOf(path): PathOf<HookPath>,
+) -> Result<StatusCode, Problem> {
+    let hook = find_hook(&app, &path).await?;
+    app.database.delete_hook(hook.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find_hook(app: &App, path: &HookPath) -> Result<HookRow, Problem> {
+    let registry = find_registry(app, &path.registry).await?;
+    let found = app.database.get_hook(&registry.name, &path.hook).await?;
+    found.ok_or_else(|| not_found(&path.hook))
+}
+
+fn not_found(name: &str) -> Problem {
+    let shown: String = name.chars().take(100).collect();
+    Problem::new(
+        &kind::HOOK_NOT_FOUND,
+        format!("There is no hook `{shown}`."),
+        "`slipway hook list` lists them.",
+    )
+}
+
+/// 32 random bytes in the form that the host's settings take.
+fn random_secret(host: GitHost) -> Result<vault::Secret, Problem> {
+    let token = vault::Token::random().map_err(|error| {
+        Problem::new(&kind::INTERNAL, format!("The system gives no random bytes: {error}."), "")
+    })?;
+    Ok(match host {
+        // Standard Webhooks, "Signature scheme": `whsec_` and base64.
+        GitHost::Standard => vault::Secret::new(format!("whsec_{}", STANDARD.encode(token.hash))),
+        _ => vault::Secret::new(token.text.expose().trim_start_matches(vault::TOKEN_PREFIX)),
+    })
+}
+
+fn check_repositories(repositories: &[String]) -> Result<(), Problem> {
+    let wrong = repositories.iter().position(|address| model::repository_of(address).is_none());
+    let Some(index) = wrong.or((repositories.len() > 100).then_some(100)) else { return Ok(()) };
+    let hint = "At most 100 addresses such as https://example.com/team/app.git.";
+    Err(Problem::new(&kind::HOOK_INVALID, "That is no repository's address.", hint)
+        .in_field(format!("repositories[{index}]")))
+}
+
+fn shown_once(app: &App, row: HookRow, secret: &vault::Secret) -> Hook {
+    let address = app.public(&format!("/hooks/{}", row.id));
+    Hook { address: Some(address), secret: Some(secret.expose().to_owned()), ..row.into() }
+}
+
+impl From<HookRow> for Hook {
+    fn from(row: HookRow) -> Self {
+        let HookRow { name, host, repositories, created_at, updated_at, before_until, .. } = row;
+        let (address, secret) = (None, None);
+        Self {
+            name,
+            host,
+            repositories,
+            created_at,
+            updated_at,
+            previous_secret_until: before_until,
+            address,
+            secret,
+        }
+    }
+}

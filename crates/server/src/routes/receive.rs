@@ -1,0 +1,125 @@
+//! `POST /hooks/{hook}`: a delivery of a git host. It is verified and stored; the inbox works it off.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use database::{NewDelivery, Received};
+use model::HookId;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::hooks::sealed_name;
+use crate::App;
+use crate::http::extract::PathOf;
+use crate::http::kind;
+use crate::http::problem::Problem;
+
+/// Headers that hold a secret, or that a proxy added: they are not kept.
+const NOT_KEPT: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "x-gitlab-token",
+    "proxy-authorization",
+    "x-hub-signature",
+    "x-hub-signature-256",
+    "x-gitea-signature",
+    "x-forgejo-signature",
+];
+/// The rest of a request's headers is cut to so many.
+const HEADERS: usize = 60;
+
+/// What became of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReceivedBody {
+    /// `GET …/deliveries/{delivery}` explains what it started.
+    delivery: Uuid,
+    /// It came before, under the same id.
+    again: bool,
+}
+
+/// Deliver an event.
+///
+/// For git hosts. It is signed as the hook's host signs; no token is needed.
+#[utoipa::path(post, path = "/hooks/{hook}", tag = "hooks", operation_id = "receiveDelivery",
+    params(("hook" = Uuid, Path)),
+    request_body(content = String, content_type = "application/json"),
+    security(()),
+    responses(
+        (status = 202, description = "Stored; it is worked off at once", body = ReceivedBody),
+        (status = 200, description = "It came before", body = ReceivedBody),
+        (status = 401, description = "`signature_refused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`hook_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn receive(
+    State(app): State<App>,
+    PathOf(hook): PathOf<Uuid>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Response, Problem> {
+    let hook = HookId(hook);
+    app.limits.of_hook(hook)?;
+    let body = body.map_err(|rejection| too_large(&app, &rejection))?;
+    let found = app.database.hook_secrets(hook).await?.ok_or_else(unknown)?;
+    let name = sealed_name(hook);
+    let secrets =
+        found.sealed.iter().map(|sealed| app.vault.unseal(&name, sealed)).collect::<Result<Vec<_>, _>>()?;
+    let secrets: Vec<&str> = secrets.iter().map(vault::Secret::expose).collect();
+    let headers = as_sent(&headers);
+    let delivery = triggers::Delivery { headers: &headers, body: &body };
+    let verified = triggers::verify(found.hook.host, &secrets, &delivery, found.now);
+    let verified = verified.map_err(|refused| {
+        app.metrics.delivered(found.hook.host, "refused");
+        let failure = refused.failure();
+        tracing::warn!(
+            hook = found.hook.name,
+            registry = found.hook.registry,
+            kind = failure.kind,
+            "a delivery was refused"
+        );
+        Problem::new(&kind::SIGNATURE_REFUSED, failure.message, failure.hint)
+    })?;
+    let new = NewDelivery {
+        registry: found.hook.registry,
+        hook,
+        sender_id: verified.delivery_id,
+        event: verified.event,
+        headers: headers
+            .into_iter()
+            .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()))
+            .take(HEADERS)
+            .collect(),
+        body: body.into(),
+    };
+    let (status, delivery, again) = match app.database.receive_delivery(&new).await? {
+        Received::New(delivery) => (StatusCode::ACCEPTED, delivery, false),
+        Received::Again(delivery) => (StatusCode::OK, delivery, true),
+    };
+    app.metrics.delivered(found.hook.host, if again { "again" } else { "stored" });
+    app.inbox.notify_one();
+    Ok((status, Json(ReceivedBody { delivery: delivery.0, again })).into_response())
+}
+
+fn as_sent(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+fn unknown() -> Problem {
+    Problem::new(
+        &kind::HOOK_NOT_FOUND,
+        "There is no hook at this address.",
+        "`slipway hook create` makes one, and shows its address once.",
+    )
+}
+
+fn too_large(app: &App, rejection: &axum::extract::rejection::BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let limit = app.config().delivery_limit;
+        return Problem::new(&kind::BODY_TOO_LARGE, format!("A delivery has at most {limit} bytes."), "");
+    }
+    Problem::new(&kind::BODY_BROKEN, rejection.body_text(), "Deliver it again.")
+}

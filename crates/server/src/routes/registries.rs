@@ -1,0 +1,311 @@
+//! `/v1/registries`: where runs push to.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use database::{Deleted, NewRegistry as NewRow};
+use model::{CredentialKind, Notify, SignIn};
+use serde_json::{Map, Value};
+
+use super::lookup::find_registry;
+use super::patch::patched;
+use crate::App;
+use crate::api::{NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
+use crate::http::auth::Caller;
+use crate::http::extract::{JsonOf, PathOf};
+use crate::http::kind;
+use crate::http::problem::Problem;
+
+/// List registries.
+#[utoipa::path(get, path = "/v1/registries", tag = "registries", operation_id = "listRegistries",
+    responses((status = 200, description = "Those that the token may see, by name", body = RegistryList)))]
+pub(crate) async fn list_registries(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<RegistryList>, Problem> {
+    let registries = app.database.list_registries().await?;
+    let seen = registries.into_iter().filter(|registry| caller.sees(&registry.name));
+    Ok(Json(RegistryList { registries: seen.map(Into::into).collect() }))
+}
+
+/// Look at a registry.
+#[utoipa::path(get, path = "/v1/registries/{registry}", tag = "registries", operation_id = "getRegistry",
+    params(("registry" = String, Path, example = "local")),
+    responses(
+        (status = 200, description = "The registry", body = Registry),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn get_registry(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+) -> Result<Json<Registry>, Problem> {
+    Ok(Json(find_registry(&app, &registry).await?.into()))
+}
+
+/// Add a registry.
+#[utoipa::path(post, path = "/v1/registries", tag = "registries", operation_id = "createRegistry",
+    request_body = NewRegistry,
+    responses(
+        (status = 201, description = "Added", body = Registry),
+        (status = 409, description = "`already_exists`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`name_invalid` or `registry_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn create_registry(
+    State(app): State<App>,
+    JsonOf(new): JsonOf<NewRegistry>,
+) -> Result<(StatusCode, Json<Registry>), Problem> {
+    let NewRegistry { name, address, plain_http, sign_in, notify } = new;
+    check_name(&name)?;
+    let row = NewRow { name, address, plain_http, sign_in, notify };
+    validate(&app, &row).await?;
+    if !app.database.create_registry(&row).await? {
+        return Err(Problem::new(
+            &kind::ALREADY_EXISTS,
+            format!("There is a registry `{}` already.", row.name),
+            "PATCH changes it.",
+        )
+        .in_field("name"));
+    }
+    Ok((StatusCode::CREATED, Json(find_registry(&app, &row.name).await?.into())))
+}
+
+/// Change a registry.
+///
+/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well.
+#[utoipa::path(patch, path = "/v1/registries/{registry}", tag = "registries", operation_id = "changeRegistry",
+    params(("registry" = String, Path, example = "local")),
+    request_body = RegistryPatch,
+    responses(
+        (status = 200, description = "Changed", body = Registry),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`registry_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn change_registry(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+    JsonOf(patch): JsonOf<Map<String, Value>>,
+) -> Result<Json<Registry>, Problem> {
+    let there = find_registry(&app, &registry).await?;
+    let before = RegistryChange {
+        address: there.address,
+        plain_http: there.plain_http,
+        sign_in: there.sign_in,
+        notify: there.notify,
+    };
+    let RegistryChange { address, plain_http, sign_in, notify } = patched(&before, patch)?;
+    let row = NewRow { name: there.name, address, plain_http, sign_in, notify };
+    validate(&app, &row).await?;
+    app.database.update_registry(&row).await?;
+    Ok(Json(find_registry(&app, &registry).await?.into()))
+}
+
+/// Remove a registry.
+///
+/// With its tasks, hooks and credentials. One that has runs stays: they tell what was pushed there.
+#[utoipa::path(delete, path = "/v1/registries/{registry}", tag = "registries", operation_id = "deleteRegistry",
+    params(("registry" = String, Path, example = "local")),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`in_use`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn delete_registry(
+    State(app): State<App>,
+    PathOf(registry): PathOf<String>,
+) -> Result<StatusCode, Problem> {
+    let registry = find_registry(&app, &registry).await?;
+    match app.database.delete_registry(&registry.name).await? {
+        Deleted::Yes | Deleted::NotFound => Ok(StatusCode::NO_CONTENT),
+        Deleted::InUse(runs) => Err(Problem::new(
+            &kind::IN_USE,
+            format!("The registry `{}` has {runs} runs.", registry.name),
+            "Runs tell what was pushed there, so their registry stays.",
+        )),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let right = name.bytes().all(|b| letter(b) || b == b'-')
+        && name.bytes().next().is_some_and(letter)
+        && name.len() <= 63;
+    if right {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(100).collect();
+    let hint = "At most 63 lower-case letters, digits and `-`, beginning with a letter or digit.";
+    Err(Problem::new(&kind::NAME_INVALID, format!("`{shown}` is not a registry's name."), hint)
+        .in_field("name"))
+}
+
+async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
+    if let Err((message, hint)) = check_address(&row.address) {
+        return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("address"));
+    }
+    if let Some(name) = row.sign_in.credential() {
+        let found = app.database.get_credential(&row.name, name).await?;
+        let wrong = match found {
+            None => Some(format!("There is no credential `{name}` in the registry `{}`.", row.name)),
+            Some(found) if found.kind != CredentialKind::Registry => {
+                Some(format!("The credential `{name}` is of kind `{}`.", found.kind.as_str()))
+            }
+            Some(found) if matches!(row.sign_in, SignIn::Basic { .. }) && found.username.is_none() => {
+                Some(format!("The credential `{name}` has no `username`."))
+            }
+            Some(_) => None,
+        };
+        if let Some(message) = wrong {
+            let hint = format!(
+                "Add the registry first, then PUT /v1/registries/{}/credentials/{name} with `kind: registry`, then PATCH `sign_in`.",
+                row.name
+            );
+            return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("sign_in.credential"));
+        }
+    }
+    check_notify(app, &row.name, &row.notify, &kind::REGISTRY_INVALID).await
+}
+
+/// `host[:port]`: what is wrong with it, and what to write.
+fn check_address(address: &str) -> Result<(), (String, String)> {
+    let shown: String = address.chars().take(200).collect();
+    if let Some((scheme, rest)) = address.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        let plain = if scheme == "http" { " with `plain_http: true`" } else { "" };
+        return Err((format!("`{shown}` is an address with a scheme."), format!("Write `{host}`{plain}.")));
+    }
+    if let Some((host, path)) = address.split_once('/') {
+        let hint = format!("Write `{host}`; `{path}` belongs to the images' names, as in `{path}/app:1`.");
+        return Err((format!("`{shown}` holds a path."), hint));
+    }
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !address.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
+        return Err((
+            format!("`{shown}` has no possible port."),
+            "A port is a number from 1 to 65535.".to_owned(),
+        ));
+    }
+    let is_v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let right = match is_v6 {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => is_host_name(host),
+    };
+    if !right {
+        let hint =
+            "Write a host's name and, if need be, a port: `team.azurecr.io`, `registry.example.com:5000`.";
+        return Err((format!("`{shown}` is not a registry's address."), hint.to_owned()));
+    }
+    if is_v6.is_none() && !host.contains('.') && host != "localhost" && port.is_none() {
+        let hint = format!(
+            "For Azure Container Registry write `{host}.azurecr.io`; else the whole name, or a port behind it."
+        );
+        return Err((format!("`{shown}` is an incomplete name: it has no domain."), hint));
+    }
+    Ok(())
+}
+
+fn is_host_name(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    host.len() <= 253 && host.split('.').all(label)
+}
+
+/// Addresses and credentials of outgoing webhooks.
+pub(crate) async fn check_notify(
+    app: &App,
+    registry: &str,
+    notify: &[Notify],
+    kind: &'static kind::Kind,
+) -> Result<(), Problem> {
+    if notify.len() > 20 {
+        return Err(Problem::new(kind, "More than 20 webhooks.", "Name at most 20.").in_field("notify"));
+    }
+    for (index, target) in notify.iter().enumerate() {
+        let right = target.url.parse::<axum::http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        });
+        if !right {
+            let hint = "Write http:// or https://, a host, and no user or password.";
+            let problem = Problem::new(kind, "The address of a webhook is not one.", hint);
+            return Err(problem.in_field(format!("notify[{index}].url")));
+        }
+        check_credential(
+            app,
+            registry,
+            &target.credential,
+            CredentialKind::Webhook,
+            kind,
+            &format!("notify[{index}].credential"),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// That a credential is there and of its kind.
+pub(crate) async fn check_credential(
+    app: &App,
+    registry: &str,
+    name: &str,
+    wanted: CredentialKind,
+    kind: &'static kind::Kind,
+    field: &str,
+) -> Result<(), Problem> {
+    let message = match app.database.get_credential(registry, name).await? {
+        Some(found) if found.kind == wanted => return Ok(()),
+        Some(found) => format!(
+            "The credential `{name}` is of kind `{}`, not `{}`.",
+            found.kind.as_str(),
+            wanted.as_str()
+        ),
+        None => format!(
+            "There is no credential `{}` in the registry `{registry}`.",
+            name.chars().take(100).collect::<String>()
+        ),
+    };
+    let hint = format!("`slipway credential set NAME --kind {}` keeps one.", wanted.as_str());
+    Err(Problem::new(kind, message, hint).in_field(field))
+}
+
+impl From<database::Registry> for Registry {
+    fn from(row: database::Registry) -> Self {
+        let database::Registry { name, address, plain_http, sign_in, notify, created_at, updated_at } = row;
+        Self { name, address, plain_http, sign_in, notify, created_at, updated_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_address_is_refused_with_what_to_write() {
+        for good in
+            ["team.azurecr.io", "localhost", "127.0.0.1:5000", "[::1]:5000", "[2001:db8::1]", "reg:5000"]
+        {
+            assert_eq!(check_address(good), Ok(()), "{good}");
+        }
+        for (bad, hint) in [
+            ("https://team.azurecr.io/v2", "Write `team.azurecr.io`."),
+            ("http://reg:5000", "plain_http: true"),
+            ("ghcr.io/team", "`team/app:1`"),
+            ("team", "team.azurecr.io"),
+            ("team.azurecr.io:", "1 to 65535"),
+            ("team.azurecr.io:99999", "1 to 65535"),
+            ("", "host's name"),
+            ("-x.example", "host's name"),
+            ("a b.example", "host's name"),
+            ("user@host.example", "host's name"),
+        ] {
+            let (message, said) = check_address(bad).expect_err(bad);
+            assert!(said.contains(hint), "{bad}: {message} {said}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `POST /v1/registries/{registry}/tasks/{task}/runs`
+
+use axum::extract::State;
+use axum::response::Response;
+use database::{CreateRun, NewRun as NewRow};
+use model::{BuildSpec, Cause, Trust};
+
+use super::create_run::{check_spec, created, key_reused};
+use super::idempotency::IdempotencyKey;
+use super::lookup::find_registry;
+use super::patch::patched;
+use super::tasks::{TaskPath, find_task};
+use crate::App;
+use crate::api::{Build, NewTaskRun, Run};
+use crate::http::auth::Caller;
+use crate::http::extract::{JsonOf, PathOf};
+use crate::http::problem::Problem;
+use crate::new_run::{fill_images, notify_of};
+
+/// Run a task.
+///
+/// As it is saved, or with a merge patch of its `build`. The run keeps a copy of what it ran.
+#[utoipa::path(post, path = "/v1/registries/{registry}/tasks/{task}/runs", tag = "tasks", operation_id = "runTask",
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("task" = String, Path, example = "app"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters, chosen by the client")
+    ),
+    request_body = NewTaskRun,
+    responses(
+        (status = 201, description = "Queued", body = Run, headers(
+            ("Location" = String, description = "Address of the run"),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request made this run")
+        )),
+        (status = 404, description = "`task_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`spec_invalid` or `idempotency_key_reused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn run_task(
+    State(app): State<App>,
+    caller: Caller,
+    PathOf(path): PathOf<TaskPath>,
+    headers: axum::http::HeaderMap,
+    JsonOf(new): JsonOf<NewTaskRun>,
+) -> Result<Response, Problem> {
+    let registry = find_registry(&app, &path.registry).await?;
+    let task = find_task(&app, &path).await?;
+    let idempotency = IdempotencyKey::of(&headers, &(&path.task, &new))?;
+    let build = patched(&Build::from(task.spec.build.clone()), new.build.unwrap_or_default())?;
+    let spec = BuildSpec::from(build);
+    check_spec(&app, &registry.name, &spec).await?;
+    let mut row = NewRow::quick(&registry.name, spec);
+    row.task = Some((task.id, task.name.clone()));
+    row.cause = Cause::Manual { by: Some(caller.name().to_owned()) };
+    row.trust = new.trust.unwrap_or(Trust::Trusted);
+    row.notify = notify_of(&registry, &task.spec.notify);
+    row.idempotency = idempotency.map(|i| (i.key, i.request));
+    fill_images(&mut row, &registry)?;
+    match app.database.create_run(row).await? {
+        CreateRun::Created(run) => Ok(created(&registry, run, false)),
+        CreateRun::Replayed(run) => Ok(created(&registry, run, true)),
+        CreateRun::KeyReused => Err(key_reused()),
+    }
+}
