@@ -76,8 +76,11 @@ impl<'a> Field<'a> {
     /// Text that has to be there, and not be empty.
     pub(crate) fn text(&self, key: &str) -> Result<&'a str, Unreadable> {
         let field = self.need(key)?;
-        let text = field.value.as_str().filter(|text| !text.is_empty());
-        text.ok_or_else(|| field.wrong("is not text"))
+        match field.value.as_str() {
+            Some("") => Err(field.wrong("is empty")),
+            Some(text) => Ok(text),
+            None => Err(field.wrong("is not text")),
+        }
     }
 
     /// Text that only people read: absent when it is anything else.
