@@ -112,5 +112,8 @@ async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
     let left = world.db.text("SELECT string_agg(id::text, ' ') FROM slipway.sources").await;
     assert_eq!(left, Some(sources[0].to_string()));
     let again = NewRun { id: new_run("local").id, ..new };
-    assert!(matches!(server.create_run(again).await.unwrap(), CreateRun::Created(_)), "the key is free again");
+    assert!(
+        matches!(server.create_run(again).await.unwrap(), CreateRun::Created(_)),
+        "the key is free again"
+    );
 }

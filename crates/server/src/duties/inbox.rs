@@ -34,7 +34,7 @@ pub(crate) async fn work(app: App) {
 /// What a delivery means: a sentence, and a run for each task it starts.
 async fn decide(app: &App, inbox: Inbox) -> Result<Worked, database::Error> {
     let worked = match read(&inbox) {
-        Ok(event) => consider(app, &inbox, &event).await?,
+        Ok(events) => consider_all(app, &inbox, &events).await?,
         Err(worked) => worked,
     };
     tracing::info!(delivery = %inbox.id, hook = inbox.hook, status = worked.status.as_str(), summary = worked.summary, "delivery worked off");
@@ -42,13 +42,27 @@ async fn decide(app: &App, inbox: Inbox) -> Result<Worked, database::Error> {
     Ok(worked)
 }
 
-fn read(inbox: &Inbox) -> Result<Event, Worked> {
+fn read(inbox: &Inbox) -> Result<Vec<Event>, Worked> {
     let delivery = Delivery { headers: &inbox.content.headers, body: &inbox.content.body };
     triggers::read(inbox.host, &inbox.event, &delivery).map_err(|unreadable| {
         let failure = unreadable.failure();
         let summary = format!("{} {}", failure.message, failure.hint);
         Worked { status: DeliveryStatus::Failed, summary: summary.trim().to_owned(), decisions: Vec::new() }
     })
+}
+
+/// A delivery may tell of several refs.
+async fn consider_all(app: &App, inbox: &Inbox, events: &[Event]) -> Result<Worked, database::Error> {
+    let (mut status, mut summaries, mut decisions) = (DeliveryStatus::Ignored, Vec::new(), Vec::new());
+    for event in events {
+        let worked = consider(app, inbox, event).await?;
+        if worked.status == DeliveryStatus::Matched {
+            status = DeliveryStatus::Matched;
+        }
+        summaries.push(worked.summary);
+        decisions.extend(worked.decisions);
+    }
+    Ok(Worked { status, summary: summaries.join(". "), decisions })
 }
 
 async fn consider(app: &App, inbox: &Inbox, event: &Event) -> Result<Worked, database::Error> {

@@ -204,8 +204,8 @@ async fn validate(app: &App, registry: &str, spec: &TaskSpec) -> Result<(), Prob
         let hint = "Name a git repository; an upload is for one run.";
         return refuse("build.source".into(), "A task's source can't be an upload.".into(), hint.into());
     }
-    if let Err(error) = triggers::check(&spec.triggers) {
-        return refuse(format!("triggers[{}]", error.index), error.message, error.hint);
+    if let Err(error) = triggers::validate(&spec.triggers) {
+        return refuse(error.field, error.message, error.hint);
     }
     check_build_credentials(app, registry, &spec.build, &kind::TASK_INVALID, "build.").await?;
     check_notify(app, registry, &spec.notify, &kind::TASK_INVALID).await

@@ -1,0 +1,40 @@
+//! The files of a push: a payload's list of commits in, every changed path out, or nothing where the
+//! list may be short.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::fields::Field;
+
+/// Hosts cut the list somewhere from here on: GitLab at 20, GitHub long did.
+const LONGEST_COMPLETE: usize = 19;
+
+/// What `added`, `modified` and `removed` of every one of `commits` name.
+///
+/// Absent when a commit does not tell, or when there are so few or so many commits that some may be
+/// missing. `total` is how many there are by the host's own count.
+pub(crate) fn changed(root: &Field<'_>, total: Option<u64>) -> Option<Vec<String>> {
+    let commits = root.items("commits").ok()?;
+    let all_told = total.is_none_or(|total| total == commits.len() as u64);
+    if commits.is_empty() || commits.len() > LONGEST_COMPLETE || !all_told {
+        return None;
+    }
+    let mut paths = BTreeSet::new();
+    for commit in &commits {
+        paths.extend(of_commit(commit.value)?);
+    }
+    Some(paths.into_iter().collect())
+}
+
+/// Gitea writes null for an empty list; a commit with none of the three does not tell.
+fn of_commit(commit: &Value) -> Option<Vec<String>> {
+    let lists: Vec<&Value> =
+        ["added", "modified", "removed"].iter().filter_map(|key| commit.get(key)).collect();
+    let text = |path: &Value| path.as_str().map(str::to_owned);
+    let mut paths = Vec::new();
+    for list in lists.iter().filter(|list| !list.is_null()) {
+        paths.extend(list.as_array()?.iter().map(text).collect::<Option<Vec<_>>>()?);
+    }
+    (!lists.is_empty()).then_some(paths)
+}

@@ -1,0 +1,82 @@
+//! Patterns: what fits, what is none, and that none takes long.
+
+use std::time::{Duration, Instant};
+
+use model::{PathFilter, Trigger};
+use triggers::{Pattern, validate};
+
+fn fits(pattern: &str, name: &str) -> bool {
+    Pattern::parse(pattern).unwrap().fits(name)
+}
+
+#[test]
+fn a_pattern_fits_the_whole_name() {
+    for (pattern, yes, no) in [
+        ("main", &["main"][..], &["", "Main", "main2", "xmain", "main/x"][..]),
+        ("release/*", &["release/1", "release/"], &["release", "release/1/2", "xrelease/1"]),
+        ("*", &["main", ""], &["a/b"]),
+        ("**", &["main", "a/b", ""], &[]),
+        ("***", &["a/b"], &[]),
+        ("v?.*", &["v1.0", "v1."], &["v10.0", "v/.0"]),
+        ("src/**", &["src/a", "src/a/b.rs", "src/"], &["src", "asrc/a"]),
+        ("**/*.md", &["a.md", "x/a.md", "x/y/a.md"], &["a.mdx", "a.rs"]),
+        ("src/**/test", &["src/test", "src/a/test", "src/a/b/test"], &["src/atest", "srctest", "src/test/a"]),
+        ("**/a/**/b", &["a/b", "x/a/b", "x/a/y/z/b"], &["xa/b", "a/xb", "b"]),
+        ("**/**/a", &["a", "x/a", "x/y/a"], &["xa"]),
+        ("a**b", &["ab", "a/x/b"], &["a/x/c"]),
+        ("*a*b*", &["ab", "xaybz"], &["ba", "a/b"]),
+        ("[a-c]x", &["ax", "cx"], &["dx", "x", "/x"]),
+        ("[!a-c]x", &["dx", "ßx"], &["ax", "/x"]),
+        ("[^a]", &["b"], &["a", "/"]),
+        ("[]]", &["]"], &["["]),
+        ("[!]]", &["a"], &["]"]),
+        ("[*]", &["*"], &["a"]),
+        ("[a-]", &["a", "-"], &["b"]),
+        ("größe/日?", &["größe/日本"], &["größe/日"]),
+        ("it's \"q\".+(|)$^\\d", &["it's \"q\".+(|)$^\\d"], &["it's \"q\"x+(|)$^1"]),
+    ] {
+        for name in yes {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        for name in no {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_pattern_is_refused() {
+    for (text, begin) in [
+        ("", "A pattern has 1 to 500 characters."),
+        ("!main", "The pattern `!main` begins with `!`"),
+        ("a[", "The pattern `a[` has a `[` without"),
+        ("[]", "The pattern `[]` has a `[` without"),
+        ("[!]", "The pattern `[!]` has a `[` without"),
+        ("[z-a]", "The pattern `[z-a]` has a `[` without"),
+        (&"x".repeat(501), "A pattern has 1 to 500 characters."),
+    ] {
+        let wrong = Pattern::parse(text).unwrap_err();
+        assert!(wrong.message.starts_with(begin), "{wrong}");
+    }
+}
+
+#[test]
+fn the_place_of_a_wrong_pattern_is_named() {
+    let paths = PathFilter { paths: vec!["**".into()], ignore_paths: vec!["docs/**".into(), "!x".into()] };
+    let right =
+        Trigger::Commit { branches: vec!["main".into()], tags: vec!["v*".into()], paths: Default::default() };
+    assert_eq!(validate(std::slice::from_ref(&right)), Ok(()));
+    let wrong = Trigger::PullRequest { branches: vec![], paths };
+    assert_eq!(validate(&[right, wrong]).unwrap_err().field, "triggers[1].ignore_paths[1]");
+}
+
+#[test]
+fn a_malicious_pattern_ends_fast() {
+    let began = Instant::now();
+    let name = "a".repeat(20_000);
+    for part in ["*a", "**a", "**/*", "?*", "[a-z]**"] {
+        let pattern = part.repeat(500 / part.len());
+        assert!(!fits(&pattern, &format!("{name}b")) || pattern.ends_with('*'), "{part}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
