@@ -1,7 +1,9 @@
 //! REST v1 as a client sees it: the service on a loopback port, with a database of its own.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod logs;
+mod nouns;
 mod operation;
 mod refusals;
 mod runs;
