@@ -21,6 +21,7 @@ fn what_does_not_matter() {
         ("http://git.example/a/b", "https://git.example/a/b"),
         ("https://git.example:443/a/b", "http://git.example:80/a/b"),
         ("https://git.example/a/b", "https://user:word@git.example/a/b"),
+        ("https://git.example/a/b", "https://me@corp.example:word@git.example/a/b"),
         ("https://git.example/a/b", "ssh://git@git.example/a/b.git"),
         ("https://git.example/a/b", "ssh://git@git.example:22/a/b.git"),
         ("https://git.example/a/b", "git@git.example:a/b.git"),

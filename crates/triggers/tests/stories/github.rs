@@ -79,6 +79,9 @@ fn a_name_is_kept_byte_for_byte_also_in_a_form() {
 fn an_annotated_tag_is_its_commit() {
     let push = sent("github/push-annotated-tag").push();
     assert_eq!((push.reference.as_str(), push.commit.as_deref()), ("refs/tags/v1.2.0", Some(AFTER)));
+    let tag = "c8f0ad2f0c2b0d7e1b1e6a5d1a7f0e9d3b4c5a69";
+    let deleted = sent("github/push-annotated-tag").with_body(tag, &"0".repeat(40)).push();
+    assert_eq!(deleted.commit, None);
 }
 
 #[test]
@@ -107,6 +110,8 @@ fn a_pull_request_of_a_fork_is_told_as_one() {
 fn a_head_that_is_gone_counts_as_a_fork_and_the_own_repository_does_not() {
     let gone = sent("github/pull-request-head-gone").pull_request();
     assert!(gone.is_fork && gone.starts_runs);
+    let neither = sent("github/pull-request-head-gone").with_body("\"id\": 186853002", "\"x\": 1");
+    assert!(neither.pull_request().is_fork);
     let own = sent("github/pull-request-draft").pull_request();
     assert!(!own.is_fork && own.is_draft && own.starts_runs);
     assert!(!sent("github/pull-request-labeled").pull_request().starts_runs);

@@ -50,6 +50,8 @@ fn a_merge_request_of_a_fork_is_told_as_one() {
 fn a_source_that_is_gone_counts_as_a_fork() {
     let request = sent("gitlab/merge-request-source-gone").pull_request();
     assert!(request.is_fork && request.starts_runs);
+    let neither = sent("gitlab/merge-request-source-gone").with_body("\"target_project_id\"", "\"x\"");
+    assert!(neither.pull_request().is_fork);
     // Who reopened it is not who wrote it.
     assert_eq!(request.author, None);
 }

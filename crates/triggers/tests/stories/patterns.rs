@@ -23,6 +23,7 @@ fn a_pattern_fits_the_whole_name() {
         ("src/**/test", &["src/test", "src/a/test", "src/a/b/test"], &["src/atest", "srctest", "src/test/a"]),
         ("**/a/**/b", &["a/b", "x/a/b", "x/a/y/z/b"], &["xa/b", "a/xb", "b"]),
         ("**/**/a", &["a", "x/a", "x/y/a"], &["xa"]),
+        ("a**/b", &["a/b", "ax/y/b"], &["ab", "axb"]),
         ("a**b", &["ab", "a/x/b"], &["a/x/c"]),
         ("*a*b*", &["ab", "xaybz"], &["ba", "a/b"]),
         ("[a-c]x", &["ax", "cx"], &["dx", "x", "/x"]),

@@ -65,6 +65,33 @@ fn no_signature_and_an_empty_one_are_unsigned() {
 }
 
 #[test]
+fn nobody_signs_with_an_empty_secret() {
+    let of_nothing = "22f8eea909400af98adf3681a9f31923ef6b7fcba4abb553d92823a3e9d5c25e";
+    for (name, header, signature) in [
+        ("github/push-to-branch", "x-hub-signature-256", format!("sha256={of_nothing}")),
+        ("gitea/push-to-branch", "x-gitea-signature", of_nothing.to_owned()),
+        (
+            "standard/push-to-branch",
+            "webhook-signature",
+            "v1,a4H3AxrCEOcqsZANsKIJZxUJ0TqkxUMn2LFsDhZS9Is=".to_owned(),
+        ),
+    ] {
+        let mut delivery = sent(name).with_header(header, &signature).with_header("webhook-id", "msg_1");
+        delivery.body = b"{}".to_vec();
+        assert_eq!(delivery.verify(&["", "whsec_"]), Err(Refused::WrongSignature), "{name}");
+    }
+}
+
+#[test]
+fn a_right_signature_under_another_version_is_refused() {
+    let mut delivery = sent("standard/push-to-branch");
+    for (_, value) in &mut delivery.headers {
+        *value = value.replace("v1,", "v1a,");
+    }
+    assert_eq!(delivery.verify(&[SIGNING_KEY]), Err(Refused::WrongSignature));
+}
+
+#[test]
 fn a_body_that_was_written_anew_is_refused_where_it_is_signed() {
     for (name, secret, header) in SIGNED {
         let mut anew = sent(name);
