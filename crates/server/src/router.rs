@@ -116,7 +116,11 @@ fn contributors() -> OpenApiRouter<App> {
 
 fn administrators() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(registries::create_registry))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(registries::create_registry))
+                .route_layer(from_fn(auth::require_all_registries)),
+        )
         .routes(routes!(registries::change_registry, registries::delete_registry))
         .routes(routes!(tokens::list_tokens, tokens::create_token))
         .routes(routes!(tokens::get_token, tokens::delete_token))

@@ -58,11 +58,6 @@ impl ServiceArgs {
         service::Service::new(&server, &self.registry, self.token(&server)?.as_deref())
     }
 
-    /// The registry that commands about one work on.
-    pub(crate) fn registry(&self) -> &str {
-        &self.registry
-    }
-
     /// A token is never an argument: other users of the machine see those.
     fn token(&self, server: &str) -> Result<Option<String>, error::ClientError> {
         if let Some(file) = &self.token_file {

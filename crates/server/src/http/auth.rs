@@ -47,22 +47,17 @@ impl Caller {
         self.registry().is_none_or(|own| own == registry)
     }
 
-    /// Refuses a role below `role`, and another registry than the token's.
+    /// Refuses a role below `role`, and another registry than the token's; without one, a token that is not
+    /// for all of them.
     pub(crate) fn check(&self, role: Role, registry: Option<&str>) -> Result<(), Problem> {
-        if self.role() < role {
-            return Err(Problem::new(
-                &kind::ROLE_TOO_SMALL,
-                format!("The token `{}` is a {}'s; this needs a {role}'s.", self.name(), self.role()),
-                "An administrator makes tokens: `slipway token create`.",
-            ));
-        }
+        self.check_role(role)?;
         match (self.registry(), registry) {
             (Some(own), Some(asked)) if own != asked => Err(Problem::new(
                 &kind::OTHER_REGISTRY,
                 format!("The token `{}` is for the registry `{own}` only.", self.name()),
                 "Use a token of that registry, or one for every registry.",
             )),
-            (Some(own), None) if role == Role::Administrator => Err(Problem::new(
+            (Some(own), None) => Err(Problem::new(
                 &kind::OTHER_REGISTRY,
                 format!(
                     "The token `{}` is for the registry `{own}` only; this concerns all of them.",
@@ -72,6 +67,17 @@ impl Caller {
             )),
             _ => Ok(()),
         }
+    }
+
+    fn check_role(&self, role: Role) -> Result<(), Problem> {
+        if self.role() >= role {
+            return Ok(());
+        }
+        Err(Problem::new(
+            &kind::ROLE_TOO_SMALL,
+            format!("The token `{}` is a {}'s; this needs a {role}'s.", self.name(), self.role()),
+            "An administrator makes tokens: `slipway token create`.",
+        ))
     }
 }
 
@@ -97,6 +103,14 @@ pub(crate) async fn require(
     }
 }
 
+/// Lets only a token for every registry through.
+pub(crate) async fn require_all_registries(caller: Caller, request: Request, next: Next) -> Response {
+    match caller.check(caller.role(), None) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 async fn authorize(
     app: &App,
     role: Role,
@@ -105,7 +119,10 @@ async fn authorize(
 ) -> Result<Request, Problem> {
     let caller = authenticate(app, request.method(), request.headers()).await?;
     tracing::Span::current().record("token", caller.name());
-    caller.check(role, registry)?;
+    caller.check_role(role)?;
+    if let Some(registry) = registry {
+        caller.check(role, Some(registry))?;
+    }
     request.extensions_mut().insert(caller);
     Ok(request)
 }
