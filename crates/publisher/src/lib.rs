@@ -1,11 +1,12 @@
 //! Pushes what workers built. In: publications of one store, from the database; blobs, from the store.
-//! Out: images in a registry, and the journal of how far each one is. The only room that holds a
-//! registry's credential. Deliberately absent: anything that a stranger wrote is run or unpacked.
+//! Out: images in a registry, and the journal of how far each one is. The only room that signs
+//! in to a registry. Deliberately absent: anything that a stranger wrote is run or unpacked.
 
 mod blob;
 mod limits;
 mod log;
 mod publication;
+mod sign_in;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use content::StoreReader;
 use database::{Database, Hint};
+pub use identity::{Options as IdentityOptions, SignIn};
 use model::Failure;
-use registry::Credentials;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,7 +29,9 @@ const POLL: Duration = Duration::from_secs(1);
 pub struct Config {
     /// The worker's content store.
     pub store: PathBuf,
-    pub credentials: Credentials,
+    /// How every registry of this publisher is signed in to.
+    pub sign_in: SignIn,
+    pub identity: IdentityOptions,
     pub egress: egress::Options,
 }
 
@@ -42,7 +45,7 @@ pub(crate) struct House {
     id: Uuid,
     store: StoreReader,
     database: Database,
-    credentials: Credentials,
+    identities: sign_in::Identities,
     http: egress::Client,
     /// Rung when there may be something to push.
     work: Notify,
@@ -57,9 +60,9 @@ pub(crate) struct House {
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
     let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
-    let Config { credentials, .. } = config;
+    let identities = sign_in::Identities::new(config.sign_in, config.identity);
     let (work, moved) = (Notify::new(), Notify::new());
-    let house = Arc::new(House { id: Uuid::now_v7(), store, database, credentials, http, work, moved });
+    let house = Arc::new(House { id: Uuid::now_v7(), store, database, identities, http, work, moved });
     tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
     let listening = tokio::spawn(listen(Arc::clone(&house)));
     let publications = TaskTracker::new();

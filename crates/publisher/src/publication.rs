@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::log::PushLog;
+use crate::sign_in::PublicationSignIn;
 use crate::{House, blob, limits};
 
 /// The largest manifest that registries take.
@@ -70,15 +71,14 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
 impl Publication {
     fn new(house: Arc<House>, leased: LeasedPublication) -> Self {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
-        let registry = registry::Client::with_credentials(
-            house.http.clone(),
-            plain.into_iter().collect(),
-            &leased.registry_address,
-            house.credentials.clone(),
-        );
         let mut seen = HashSet::new();
         let repositories = leased.images.iter().map(|image| image.repository.clone());
-        let repositories = repositories.filter(|repository| seen.insert(repository.clone())).collect();
+        let repositories: Vec<String> = repositories.filter(|name| seen.insert(name.clone())).collect();
+        let address = leased.registry_address.as_str();
+        let identity = house.identities.of(address, leased.plain_http);
+        let sign_in = PublicationSignIn::new(identity, repositories.clone());
+        let (http, plain) = (house.http.clone(), plain.into_iter().collect());
+        let registry = registry::Client::pushing(http, plain, address, Arc::new(sign_in));
         Self { house, leased, registry, log: PushLog::default(), repositories }
     }
 

@@ -10,7 +10,8 @@ use model::{
     BuildSpec, BuiltImage, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform, RunId, RunStatus,
     SourceSpec, WorkerId,
 };
-use registry::Credentials;
+use publisher::SignIn;
+use registry::Authorization;
 use tempfile::TempDir;
 use test_support::{LocalRegistry, TestDatabase};
 use tokio_util::sync::CancellationToken;
@@ -45,10 +46,11 @@ impl World {
         Self { db, registry, store, worker, folder, stop: CancellationToken::new(), publisher: None }
     }
 
-    fn publish(&mut self, credentials: Credentials) {
+    fn publish(&mut self, sign_in: SignIn) {
         let config = publisher::Config {
             store: self.folder.path().to_owned(),
-            credentials,
+            sign_in,
+            identity: publisher::IdentityOptions::default(),
             egress: egress::Options::default(),
         };
         let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
@@ -139,7 +141,7 @@ const STORE: LayerSource = LayerSource::Store;
 #[tokio::test(flavor = "multi_thread")]
 async fn blobs_are_pushed_while_the_build_goes_on_and_the_tags_last() {
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(SignIn::Anonymous);
     let leased = world.lease(&["team/app:1", "team/app:latest", "other:1"]).await;
     let image = world.image(&[("one", STORE), ("two", STORE)]);
     let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
@@ -171,7 +173,7 @@ async fn blobs_are_pushed_while_the_build_goes_on_and_the_tags_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_registry_has_is_not_sent_again() {
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(SignIn::Anonymous);
     let first = world.lease(&["app:1"]).await;
     world.finish(&first, world.image(&[("base", STORE), ("old", STORE)])).await;
     world.ended(first.run).await;
@@ -190,18 +192,26 @@ async fn what_the_registry_has_is_not_sent_again() {
 async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
     let elsewhere = LocalRegistry::start();
     let http = egress::Client::new(&egress::Options::default()).unwrap();
-    let client =
-        registry::Client::with_credentials(http, Vec::new(), &elsewhere.address(), Credentials::Anonymous);
+    let client = registry::Client::pushing(
+        http,
+        Vec::new(),
+        &elsewhere.address(),
+        std::sync::Arc::new(Authorization::Anonymous),
+    );
     let blob = Descriptor {
         media_type: MediaType::OCI_LAYER_TAR.to_owned(),
         digest: content::digest_of(b"base"),
         size: 4,
     };
-    let body = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"base"))]);
+    let body = || {
+        std::future::ready(Ok::<_, registry::Error>(futures_util::stream::iter([Ok(
+            bytes::Bytes::from_static(b"base"),
+        )])))
+    };
     client.push_blob(&elsewhere.address(), "library/base", &blob, body).await.unwrap();
 
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(SignIn::Anonymous);
     let leased = world.lease(&["app:1"]).await;
     let source = LayerSource::Registry { registry: elsewhere.address(), repository: "library/base".into() };
     world.finish(&leased, world.image(&[("base", source), ("made", STORE)])).await;
@@ -212,7 +222,7 @@ async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_fails_the_run_with_a_hint() {
     let mut world = World::new(LocalRegistry::start_with_password("ci", "right")).await;
-    world.publish(Credentials::Basic { username: "ci".into(), password: "wrong".into() });
+    world.publish(SignIn::Basic { username: "ci".into(), password: "wrong".into() });
     let leased = world.lease(&["app:1"]).await;
     world.finish(&leased, world.image(&[("made", STORE)])).await;
     let row = world.ended(leased.run).await;
@@ -229,7 +239,7 @@ async fn a_store_that_lost_a_blob_is_the_services_fault() {
     world.store.remove_blob("trusted", &image.layers[0].descriptor.digest).unwrap();
     world.finish(&leased, image).await;
     world.db.execute("UPDATE slipway.publications SET tries = 4").await;
-    world.publish(Credentials::Anonymous);
+    world.publish(SignIn::Anonymous);
     let failure = world.ended(leased.run).await.failure.unwrap();
     assert_eq!((failure.kind.as_str(), failure.blame.as_str()), ("blob_missing", "service"));
 }
@@ -237,7 +247,7 @@ async fn a_store_that_lost_a_blob_is_the_services_fault() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(Credentials::Anonymous);
+    world.publish(SignIn::Anonymous);
     let leased = world.lease(&["app:1"]).await;
     let image = world.image(&[("made", STORE)]);
     let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
@@ -253,7 +263,7 @@ async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     world.finish(&leased, image).await;
     world.db.execute("UPDATE slipway.publications SET lease_expires_at = now() - interval '1 second'").await;
     world.stop = CancellationToken::new();
-    world.publish(Credentials::Anonymous);
+    world.publish(SignIn::Anonymous);
     assert_eq!(world.ended(leased.run).await.status, RunStatus::Succeeded);
     assert_eq!(world.count("PUT", "/blobs/"), 2, "the layer once, and the configuration");
 }

@@ -31,23 +31,24 @@ pub(crate) struct PublisherArgs {
 
 pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
     let url = args.role.url()?;
-    let credentials = credentials(&args)?;
+    let sign_in = sign_in(&args)?;
     args.role.become_role(porch::PUBLISHER_USER)?;
     block_on(async {
         let stop = stop_signal()?;
         let database = Database::connect(&url, "slipway publisher").await?;
-        let config = publisher::Config { store: args.store, credentials, egress: egress::Options::default() };
+        let (identity, egress) = (publisher::IdentityOptions::default(), egress::Options::default());
+        let config = publisher::Config { store: args.store, sign_in, identity, egress };
         publisher::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn credentials(args: &PublisherArgs) -> anyhow::Result<registry::Credentials> {
+fn sign_in(args: &PublisherArgs) -> anyhow::Result<publisher::SignIn> {
     let (Some(username), Some(file)) = (&args.registry_username, &args.registry_password_file) else {
-        return Ok(registry::Credentials::Anonymous);
+        return Ok(publisher::SignIn::Anonymous);
     };
     let password =
         std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
     let password = password.trim_end_matches('\n').to_owned();
-    Ok(registry::Credentials::Basic { username: username.clone(), password })
+    Ok(publisher::SignIn::Basic { username: username.clone(), password })
 }
