@@ -19,6 +19,8 @@ const AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
 /// Authorizations in use at a time: one for the repositories of a push, one for each it mounts from.
 const CLIENTS: usize = 8;
 
+type Known = (Authorization, Arc<oci_client::Client>);
+
 /// The one registry that is pushed to. `oci-client` keeps the first credential it was given for a registry,
 /// and, once a token's `exp` is past, gives that same token again: so each authorization has a client of its
 /// own, which is dropped with it.
@@ -27,7 +29,8 @@ pub(crate) struct Pusher {
     registry: String,
     plain_http: bool,
     authorize: Arc<dyn Authorize>,
-    clients: Arc<Mutex<VecDeque<(Authorization, Arc<oci_client::Client>)>>>,
+    /// The last used first.
+    clients: Arc<Mutex<VecDeque<Known>>>,
 }
 
 impl Pusher {
@@ -37,19 +40,23 @@ impl Pusher {
 
     fn client(&self, authorization: &Authorization) -> Arc<oci_client::Client> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = clients.iter().find(|(known, _)| known == authorization) {
-            return Arc::clone(client);
-        }
-        let client = Arc::new(oci_client::Client::new(ClientConfig {
+        let at = clients.iter().position(|(known, _)| known == authorization);
+        let (_, client) = at.and_then(|at| clients.remove(at)).unwrap_or_else(|| {
+            clients.truncate(CLIENTS - 1);
+            (authorization.clone(), self.new_client())
+        });
+        clients.push_front((authorization.clone(), Arc::clone(&client)));
+        client
+    }
+
+    fn new_client(&self) -> Arc<oci_client::Client> {
+        Arc::new(oci_client::Client::new(ClientConfig {
             protocol: if self.plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
             connect_timeout: Some(CONNECT),
             read_timeout: Some(ANSWER),
             user_agent: AGENT,
             ..ClientConfig::default()
-        }));
-        clients.truncate(CLIENTS - 1);
-        clients.push_front((authorization.clone(), Arc::clone(&client)));
-        client
+        }))
     }
 }
 
