@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::azure::Entra;
 use crate::http::{Answer, said};
-use crate::registry::Server;
+use crate::server::Server;
 use crate::tokens::{Key, Lasting};
 use crate::{Error, jwt};
 

@@ -20,6 +20,7 @@ use azure_identity::{
 };
 
 use crate::error::{innermost, short};
+use crate::http::{self, Proxies};
 use crate::{Error, Options, SignIn};
 
 /// The audience that every registry takes, also where a policy forbids that of the resource manager.
@@ -41,13 +42,10 @@ impl Entra {
     ///
     /// # Errors
     /// The declaration lacks something, or holds what can't be.
-    pub(crate) fn new(
-        host: &str,
-        sign_in: &SignIn,
-        options: &Options,
-        http: &reqwest::Client,
-    ) -> Result<Option<Self>, Error> {
-        let client_options = client_options(options, http);
+    pub(crate) fn new(host: &str, sign_in: &SignIn, options: &Options) -> Result<Option<Self>, Error> {
+        let is_beside_us = matches!(sign_in, SignIn::ManagedIdentity { .. });
+        let proxies = if is_beside_us { Proxies::Never } else { Proxies::AsSet };
+        let client_options = client_options(options, http::client(host, options, proxies)?);
         let (credential, tenant) = match sign_in {
             SignIn::Anonymous | SignIn::Basic { .. } => return Ok(None),
             SignIn::ManagedIdentity { client_id } => (managed(client_id.as_deref(), client_options), None),
@@ -86,8 +84,8 @@ impl Entra {
     }
 }
 
-/// One client for everything; IMDS brings a patience of its own.
-fn client_options(options: &Options, http: &reqwest::Client) -> ClientOptions {
+/// Our own client, with its limits; IMDS brings a patience of its own.
+fn client_options(options: &Options, http: reqwest::Client) -> ClientOptions {
     let retry = ExponentialRetryOptions { max_retries: RETRIES, ..ExponentialRetryOptions::default() };
     let cloud = options.authority.as_ref().map(|authority| {
         let mut cloud = CustomConfiguration::default();
@@ -96,7 +94,7 @@ fn client_options(options: &Options, http: &reqwest::Client) -> ClientOptions {
     });
     ClientOptions {
         retry: RetryOptions::exponential(retry),
-        transport: Some(Transport::new(Arc::new(http.clone()))),
+        transport: Some(Transport::new(Arc::new(http))),
         cloud,
         ..ClientOptions::default()
     }

@@ -2,6 +2,8 @@
 
 use model::Failure;
 
+const LONGEST_WORD: usize = 80;
+
 /// A sign-in that came to nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -59,10 +61,13 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{end}", chars.as_str())
 }
 
-/// Somebody else's words: one line, harmless, at most 300 characters.
+/// Somebody else's words: one line, harmless, at most 300 characters. A word that is as long as a token is
+/// left out: some servers repeat what they were sent.
 pub(crate) fn short(words: &str) -> String {
     let line = words.trim().lines().next().unwrap_or_default();
-    let words: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
+    let words = line.split(' ').map(|word| if word.len() > LONGEST_WORD { "…" } else { word });
+    let words = words.collect::<Vec<_>>().join(" ");
+    let words: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
     if words.is_empty() { "without a word".to_owned() } else { words }
 }
 
@@ -73,4 +78,17 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     short(&cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_others_are_shown_short_and_without_tokens() {
+        assert_eq!(short("\x1b[31mno\nsecond line"), "[31mno");
+        assert_eq!(short(&format!("the token {} is bad", "x".repeat(81))), "the token … is bad");
+        assert_eq!(short(&"word ".repeat(100)).len(), 300);
+        assert_eq!(short(" "), "without a word");
+    }
 }

@@ -27,11 +27,19 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// A client for a registry and for Entra.
+/// Whether the environment's proxies (`HTTPS_PROXY`, …) are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proxies {
+    AsSet,
+    /// What is beside us answers with our identity: nobody stands between.
+    Never,
+}
+
+/// A client for a registry, or for Entra.
 ///
 /// # Errors
 /// One of the options' certificate authorities is none.
-pub(crate) fn client(host: &str, options: &Options) -> Result<Client, Error> {
+pub(crate) fn client(host: &str, options: &Options, proxies: Proxies) -> Result<Client, Error> {
     let refused = |error: reqwest::Error| Error::IdentityRefused {
         host: host.to_owned(),
         said: format!("a certificate authority in the configuration can't be read: {}", innermost(&error)),
@@ -41,6 +49,7 @@ pub(crate) fn client(host: &str, options: &Options) -> Result<Client, Error> {
         roots.extend(Certificate::from_pem_bundle(pem.as_bytes()).map_err(refused)?);
     }
     let client = Client::builder().connect_timeout(CONNECT).timeout(ANSWER).redirect(Policy::none());
+    let client = if proxies == Proxies::Never { client.no_proxy() } else { client };
     client.user_agent(AGENT).tls_certs_merge(roots).build().map_err(refused)
 }
 

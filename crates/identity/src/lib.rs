@@ -8,17 +8,18 @@ mod azure;
 mod challenge;
 mod error;
 mod http;
+mod identity;
 mod jwt;
 mod preflight;
-mod registry;
+mod server;
 mod tokens;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-pub use error::Error;
-pub use registry::Identity;
+pub use self::error::Error;
+pub use self::identity::Identity;
 
 /// How a registry is signed in to; secrets inside are already decrypted.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use reqwest::StatusCode;
 
 use crate::http::said;
-use crate::registry::{Identity, key};
+use crate::identity::{Identity, key};
 use crate::{Access, Authorization, Error, jwt};
 
 impl Identity {

@@ -159,12 +159,12 @@ async fn a_refused_token_is_replaced_and_a_refused_sign_in_too() {
 #[tokio::test]
 async fn a_short_token_is_renewed_before_its_end_and_kept_until_then_if_need_be() {
     let world = World::new().await;
-    world.registry.tokens_live(Duration::from_secs(5));
+    world.registry.tokens_live(Duration::from_secs(10));
     let identity = world.identity(world.service_principal());
     let first = token(identity.authorization(&["app"], Access::Push).await.unwrap());
-    tokio::time::sleep(Duration::from_millis(2000)).await;
+    tokio::time::sleep(Duration::from_millis(5000)).await;
     assert_eq!(first, token(identity.authorization(&["app"], Access::Push).await.unwrap()));
-    tokio::time::sleep(Duration::from_millis(2100)).await;
+    tokio::time::sleep(Duration::from_millis(3200)).await;
     world.registry.answers("token", &[503, 503, 503]);
     assert_eq!(
         first,

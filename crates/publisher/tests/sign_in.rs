@@ -8,7 +8,7 @@ use std::time::Duration;
 use database::PublicationBlob;
 use model::{Descriptor, Layer, LayerSource, MediaType, RunStatus};
 use publisher::{IdentityOptions, SignIn};
-use test_support::{FakeAzure, Principal, TokenRegistry, in_its_own_network};
+use test_support::{FakeAzure, Hold, HoldingProxy, Principal, TokenRegistry, in_its_own_network};
 use world::STORE;
 
 const CLIENT: &str = "0b1f5c2e-client";
@@ -158,6 +158,32 @@ async fn a_token_that_is_refused_in_the_middle_is_replaced_and_only_that_request
     assert_eq!(count(&world, "PUT", "/blobs/", 201), 3, "nothing was pushed twice");
     let log = log(&world, leased.run).await;
     assert!(!log.contains("error:"), "no try failed: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_while_a_layer_is_sent_costs_that_layer_alone() {
+    let registry = TokenRegistry::start(None).await;
+    registry.user("ci", "hunter2");
+    registry.allow("ci", "app", &["pull", "push"]);
+    let proxy = HoldingProxy::start(registry.address());
+    let mut held = proxy.hold(Hold::first("PUT", "/blobs/"));
+    let address = proxy.address();
+    let mut world = world::World::new(registry, &address).await;
+    world.publish(SignIn::Basic { username: "ci".into(), password: "hunter2".into() });
+    let leased = world.lease(&["app:1"]).await;
+    let large = "x".repeat(9_000_000);
+    let image = world.image(&[(large.as_str(), STORE)]);
+    let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
+    world.db.worker.announce_blob(leased.run, leased.epoch, &leased.token, &early).await.unwrap();
+    held.arrived().await;
+    world.registry.revoke_all();
+    held.release();
+    world.finish(&leased, image).await;
+    let row = world.ended(leased.run).await;
+    assert_eq!(row.status, RunStatus::Succeeded, "{:?}", row.failure);
+    let log = world.db.server.read_log(leased.run, None, 0, 100_000).await.unwrap();
+    let log = String::from_utf8(log.bytes).unwrap();
+    assert!(world.registry.refused() > 0 && !log.contains("error:"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
