@@ -52,8 +52,10 @@ impl Entra {
             SignIn::WorkloadIdentity { tenant_id, client_id, token_file } => {
                 let tenant = given_or_set(host, tenant_id.as_deref(), "AZURE_TENANT_ID")?;
                 let client = given_or_set(host, client_id.as_deref(), "AZURE_CLIENT_ID")?;
-                let file = token_file.as_ref().and_then(|file| file.to_str());
-                let file = PathBuf::from(given_or_set(host, file, "AZURE_FEDERATED_TOKEN_FILE")?);
+                let file = match token_file {
+                    Some(file) => file.clone(),
+                    None => given_or_set(host, None, "AZURE_FEDERATED_TOKEN_FILE")?.into(),
+                };
                 (workload(&tenant, client, file, client_options), Some(tenant))
             }
             SignIn::ServicePrincipal { tenant_id, client_id, client_secret } => {
