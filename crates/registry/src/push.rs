@@ -36,7 +36,7 @@ impl Client {
     /// won't; upload it.
     ///
     /// # Errors
-    /// The registry is unreachable, or refuses pushes at all.
+    /// The registry is unreachable, or breaks the protocol.
     pub async fn mount(
         &self,
         registry: &str,
