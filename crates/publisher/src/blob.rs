@@ -51,9 +51,8 @@ async fn ensure_in(
 async fn upload(publication: &Publication, blob: &WorkBlob, repository: &str) -> Result<(), Failure> {
     let descriptor = blob.descriptor();
     let address = &publication.leased.registry_address;
-    let body = body(publication, blob, &descriptor).await?;
-    let pushed = publication.registry.push_blob(address, repository, &descriptor, body);
-    pushed.await.map_err(|error| error.failure())
+    let open = || body(publication, blob, &descriptor);
+    publication.registry.push_blob(address, repository, &descriptor, open).await
 }
 
 /// The blob's bytes: from the store, else from the registry that has it. Whether they are the right ones

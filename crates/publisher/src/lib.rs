@@ -1,6 +1,6 @@
 //! Pushes what workers built. In: publications of one store, from the database; blobs, from the store.
-//! Out: images in a registry, and the journal of how far each one is. The only room that holds a
-//! registry's credential. Deliberately absent: anything that a stranger wrote is run or unpacked.
+//! Out: images in a registry, and the journal of how far each one is. The only room that signs
+//! in to a registry. Deliberately absent: anything that a stranger wrote is run or unpacked.
 
 mod blob;
 mod limits;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use content::StoreReader;
 use database::{Database, Hint};
+pub use identity::Options as IdentityOptions;
 use model::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ pub struct Config {
     pub store: PathBuf,
     /// Opens the credentials of registries.
     pub vault: Vault,
+    pub identity: IdentityOptions,
     pub egress: egress::Options,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct House {
     id: Uuid,
     store: StoreReader,
     database: Database,
-    vault: Vault,
+    identities: sign_in::Identities,
     http: egress::Client,
     /// Rung when there may be something to push.
     work: Notify,
@@ -59,9 +61,9 @@ pub(crate) struct House {
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
     let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
-    let Config { vault, .. } = config;
+    let identities = sign_in::Identities::new(config.vault, config.identity);
     let (work, moved) = (Notify::new(), Notify::new());
-    let house = Arc::new(House { id: Uuid::now_v7(), store, database, vault, http, work, moved });
+    let house = Arc::new(House { id: Uuid::now_v7(), store, database, identities, http, work, moved });
     tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
     let listening = tokio::spawn(listen(Arc::clone(&house)));
     let publications = TaskTracker::new();

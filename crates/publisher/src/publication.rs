@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use database::{AfterFailure, LeasedPublication, ManifestTag, Work};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use identity::Identity;
 use model::{Descriptor, Digest, Failure};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::log::PushLog;
-use crate::{House, blob, limits, sign_in};
+use crate::sign_in::PublicationSignIn;
+use crate::{House, blob, limits};
 
 /// The largest manifest that registries take.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -49,15 +51,10 @@ pub(crate) struct Publication {
 pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: CancellationToken) {
     let span = tracing::info_span!("publication", run = %leased.run, publication = %leased.lease.id);
     async move {
-        let credentials = sign_in::credentials(&house, &leased.registry_name, &leased.sign_in).await;
-        let (credentials, failed) = match credentials {
-            Ok(credentials) => (credentials, None),
-            Err(failure) => (registry::Credentials::Anonymous, Some(failure)),
-        };
-        let publication = Publication::new(house, leased, credentials);
-        if let Some(failure) = failed {
-            return publication.give_back(&failure).await;
-        }
+        let target = (leased.registry_address.as_str(), leased.plain_http);
+        let identity =
+            house.identities.of(&house.database, &leased.registry_name, target, &leased.sign_in).await;
+        let publication = Publication::new(house, leased, identity);
         let ended = tokio::select! {
             ended = publication.push() => ended,
             () = publication.keep_lease() => Err(Ended::Lost),
@@ -76,17 +73,15 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
 }
 
 impl Publication {
-    fn new(house: Arc<House>, leased: LeasedPublication, credentials: registry::Credentials) -> Self {
+    fn new(house: Arc<House>, leased: LeasedPublication, identity: Result<Identity, Failure>) -> Self {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
-        let registry = registry::Client::with_credentials(
-            house.http.clone(),
-            plain.into_iter().collect(),
-            &leased.registry_address,
-            credentials,
-        );
         let mut seen = HashSet::new();
         let repositories = leased.images.iter().map(|image| image.repository.clone());
-        let repositories = repositories.filter(|repository| seen.insert(repository.clone())).collect();
+        let repositories: Vec<String> = repositories.filter(|name| seen.insert(name.clone())).collect();
+        let address = leased.registry_address.as_str();
+        let sign_in = PublicationSignIn::new(identity, repositories.clone());
+        let (http, plain) = (house.http.clone(), plain.into_iter().collect());
+        let registry = registry::Client::pushing(http, plain, address, Arc::new(sign_in));
         Self { house, leased, registry, log: PushLog::default(), repositories }
     }
 

@@ -1,33 +1,95 @@
-//! From what a registry's row says to a credential, opened.
+//! Who a publication is at its registry. In: what the registry's row declares, its credential from the
+//! database, opened; a publication's repositories. Out: what `registry` may send, from `identity`. The two
+//! don't know each other; they meet here.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use database::Database;
+use futures_util::future::{BoxFuture, FutureExt};
+use identity::Identity;
 use model::{CredentialKind, Failure, SignIn};
-use registry::Credentials;
+use registry::{Access, Authorization, Authorize, Scope};
+use vault::Vault;
 
-use crate::House;
+/// The sign-ins of this publisher, one for each registry, so that publications share tokens.
+pub(crate) struct Identities {
+    vault: Vault,
+    options: identity::Options,
+    known: Mutex<HashMap<String, Known>>,
+}
 
-/// The credential that a registry is signed in to with.
-pub(crate) async fn credentials(
-    house: &House,
-    registry: &str,
-    sign_in: &SignIn,
-) -> Result<Credentials, Failure> {
-    match sign_in {
-        SignIn::Anonymous => Ok(Credentials::Anonymous),
-        SignIn::Basic { credential } => {
-            let found = house.database.sealed_credential(registry, credential).await;
-            let found = found.map_err(|error| error.failure())?;
-            let found = found
-                .filter(|found| found.kind == CredentialKind::Registry)
-                .ok_or_else(|| gone(credential))?;
-            let secret = house.vault.unseal(&format!("credential/{registry}/{credential}"), &found.sealed);
-            let password = secret.map_err(|error| error.failure())?.expose().to_owned();
-            Ok(Credentials::Basic { username: found.username.unwrap_or_default(), password })
+struct Known {
+    plain_http: bool,
+    sign_in: identity::SignIn,
+    identity: Identity,
+}
+
+impl Identities {
+    pub(crate) fn new(vault: Vault, options: identity::Options) -> Self {
+        Self { vault, options, known: Mutex::default() }
+    }
+
+    /// That of a registry at `address` (`host[:port]`). A sign-in that was changed meanwhile is a new one.
+    ///
+    /// # Errors
+    /// The declared sign-in is incomplete, its credential is gone, or the database is away.
+    pub(crate) async fn of(
+        &self,
+        database: &Database,
+        registry: &str,
+        (address, plain_http): (&str, bool),
+        declared: &SignIn,
+    ) -> Result<Identity, Failure> {
+        let sign_in = self.open(database, registry, declared).await?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(address)
+            && (found.plain_http, &found.sign_in) == (plain_http, &sign_in)
+        {
+            return Ok(found.identity.clone());
         }
-        _ => Err(Failure::user(
-            "sign_in_unsupported",
-            "This way to sign in is not possible yet.",
-            "Use `basic`.",
-        )),
+        let identity = Identity::new(address, plain_http, sign_in.clone(), self.options.clone());
+        let identity = identity.map_err(|error| error.failure())?;
+        known.insert(address.to_owned(), Known { plain_http, sign_in, identity: identity.clone() });
+        Ok(identity)
+    }
+
+    /// The declared sign-in with its secret.
+    async fn open(
+        &self,
+        database: &Database,
+        registry: &str,
+        declared: &SignIn,
+    ) -> Result<identity::SignIn, Failure> {
+        Ok(match declared.clone() {
+            SignIn::Anonymous => identity::SignIn::Anonymous,
+            SignIn::Basic { credential } => {
+                let (username, password) = self.secret(database, registry, &credential).await?;
+                identity::SignIn::Basic { username, password }
+            }
+            SignIn::ManagedIdentity { client_id } => identity::SignIn::ManagedIdentity { client_id },
+            SignIn::WorkloadIdentity { tenant_id, client_id } => {
+                identity::SignIn::WorkloadIdentity { tenant_id, client_id, token_file: None }
+            }
+            SignIn::ServicePrincipal { tenant_id, client_id, credential } => {
+                let (_, client_secret) = self.secret(database, registry, &credential).await?;
+                identity::SignIn::ServicePrincipal { tenant_id, client_id, client_secret }
+            }
+        })
+    }
+
+    /// A credential's user and secret.
+    async fn secret(
+        &self,
+        database: &Database,
+        registry: &str,
+        name: &str,
+    ) -> Result<(String, String), Failure> {
+        let found = database.sealed_credential(registry, name).await.map_err(|error| error.failure())?;
+        let found = found.filter(|found| found.kind == CredentialKind::Registry).ok_or_else(|| gone(name))?;
+        let secret = self.vault.unseal(&format!("credential/{registry}/{name}"), &found.sealed);
+        let secret = secret.map_err(|error| error.failure())?.expose().to_owned();
+        Ok((found.username.unwrap_or_default(), secret))
     }
 }
 
@@ -37,4 +99,60 @@ fn gone(credential: &str) -> Failure {
         format!("The registry's credential `{credential}` is not there."),
         "Set it anew: `slipway credential set`.",
     )
+}
+
+/// The sign-in for one publication.
+pub(crate) struct PublicationSignIn {
+    /// A declaration that can't be right fails the first request.
+    identity: Result<Identity, Failure>,
+    repositories: Vec<String>,
+}
+
+impl PublicationSignIn {
+    pub(crate) fn new(identity: Result<Identity, Failure>, repositories: Vec<String>) -> Self {
+        Self { identity, repositories }
+    }
+
+    /// All repositories of the publication, so that one token does for it; and where it mounts from.
+    fn widened<'a>(&'a self, scopes: &'a [Scope<'a>]) -> Vec<(&'a str, identity::Access)> {
+        let own = self.repositories.iter().map(|repository| (repository.as_str(), identity::Access::Push));
+        let asked = scopes.iter().map(|scope| (scope.repository, access(scope.access)));
+        own.chain(asked).collect()
+    }
+}
+
+impl Authorize for PublicationSignIn {
+    fn authorize<'a>(&'a self, scopes: &'a [Scope<'a>]) -> BoxFuture<'a, Result<Authorization, Failure>> {
+        async move {
+            let identity = self.identity.as_ref().map_err(Clone::clone)?;
+            let authorization = identity.authorize(&self.widened(scopes)).await;
+            authorization.map(to_registry).map_err(|error| error.failure())
+        }
+        .boxed()
+    }
+
+    fn refused(&self, authorization: &Authorization) -> bool {
+        match (&self.identity, authorization) {
+            (Ok(identity), Authorization::Bearer { token }) => {
+                identity.refused(token);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn access(access: Access) -> identity::Access {
+    match access {
+        Access::Pull => identity::Access::Pull,
+        Access::Push => identity::Access::Push,
+    }
+}
+
+fn to_registry(authorization: identity::Authorization) -> Authorization {
+    match authorization {
+        identity::Authorization::Anonymous => Authorization::Anonymous,
+        identity::Authorization::Basic { username, password } => Authorization::Basic { username, password },
+        identity::Authorization::Bearer { token, .. } => Authorization::Bearer { token },
+    }
 }

@@ -1,171 +1,40 @@
 //! Publications of a real database, pushed to a real registry out of a real store.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::Write;
+mod world;
+
 use std::time::Duration;
 
-use content::Store;
-use database::{
-    CreateRun, LeasedRun, NewCredential, NewRegistry, NewRun, NewWorker, Outcome, PublicationBlob, RunRow,
-};
-use model::{
-    BuildSpec, BuiltImage, CredentialKind, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform,
-    RunId, RunStatus, SignIn, SourceSpec, WorkerId,
-};
-use registry::Credentials;
-use tempfile::TempDir;
-use test_support::{LocalRegistry, TestDatabase};
+use database::PublicationBlob;
+use identity::SignIn;
+use model::{Descriptor, LayerSource, MediaType, RunStatus};
+use registry::Authorization;
+use test_support::LocalRegistry;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-use vault::Vault;
+use world::STORE;
 
-/// A database, a registry, a store with a worker played by the test, and a publisher.
-struct World {
-    db: TestDatabase,
-    registry: LocalRegistry,
-    store: Store,
-    worker: WorkerId,
-    folder: TempDir,
-    stop: CancellationToken,
-    publisher: Option<tokio::task::JoinHandle<()>>,
+type World = world::World<LocalRegistry>;
+
+async fn world(registry: LocalRegistry) -> World {
+    let address = registry.address();
+    World::new(registry, &address).await
 }
 
-impl World {
-    async fn new(registry: LocalRegistry) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let db = TestDatabase::new().await;
-        db.server.upsert_registry("local", &registry.address(), true).await.unwrap();
-        let worker = WorkerId(Uuid::now_v7());
-        let new = NewWorker {
-            id: worker,
-            store: store.id(),
-            name: "w".into(),
-            platform: Platform::host(),
-            slots: 1,
-        };
-        db.worker.register_worker(&new).await.unwrap();
-        Self { db, registry, store, worker, folder, stop: CancellationToken::new(), publisher: None }
-    }
+trait Counts {
+    /// Requests of a method with this in their path.
+    fn count(&self, method: &str, part: &str) -> usize;
+}
 
-    /// Starts a publisher; the registry is signed in to with user and password, or not at all.
-    async fn publish(&mut self, account: Option<(&str, &str)>) {
-        let key = self.folder.path().join("key");
-        vault::make_key_file(&key).unwrap();
-        let vault = Vault::open(&key).unwrap();
-        if let Some((username, password)) = account {
-            let new = NewCredential {
-                registry: "local".into(),
-                name: "registry".into(),
-                kind: CredentialKind::Registry,
-                username: Some(username.into()),
-                known_hosts: None,
-                sealed: vault.seal("credential/local/registry", password).unwrap(),
-            };
-            self.db.server.put_credential(&new).await.unwrap();
-            let row = NewRegistry {
-                name: "local".into(),
-                address: self.registry.address(),
-                plain_http: true,
-                sign_in: SignIn::Basic { credential: "registry".into() },
-                notify: Vec::new(),
-            };
-            self.db.server.update_registry(&row).await.unwrap();
-        }
-        let config = publisher::Config {
-            store: self.folder.path().to_owned(),
-            vault,
-            egress: egress::Options::default(),
-        };
-        let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
-        self.publisher =
-            Some(tokio::spawn(async move { publisher::run(config, database, stop).await.unwrap() }));
-    }
-
-    fn blob(&self, bytes: &[u8], media_type: &str) -> Descriptor {
-        let digest = content::digest_of(bytes);
-        let mut file = self.store.new_blob().unwrap();
-        file.write_all(bytes).unwrap();
-        self.store.link(&file, "trusted-local", &digest).unwrap();
-        Descriptor { media_type: media_type.to_owned(), digest, size: bytes.len() as u64 }
-    }
-
-    /// An image of layers with these contents.
-    fn image(&self, layers: &[(&str, LayerSource)]) -> BuiltImage {
-        let layers: Vec<Layer> = layers
-            .iter()
-            .map(|(text, source)| {
-                let descriptor = match source {
-                    LayerSource::Store => self.blob(text.as_bytes(), MediaType::OCI_LAYER_TAR),
-                    LayerSource::Registry { .. } => Descriptor {
-                        media_type: MediaType::OCI_LAYER_TAR.to_owned(),
-                        digest: content::digest_of(text.as_bytes()),
-                        size: text.len() as u64,
-                    },
-                };
-                Layer { diff_id: descriptor.digest.clone(), descriptor, source: source.clone() }
-            })
-            .collect();
-        let config = self.blob(b"{}", MediaType::OCI_CONFIG);
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: MediaType::OCI_MANIFEST.to_owned(),
-            config: config.clone(),
-            layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
-        };
-        let manifest = self.blob(&serde_json::to_vec(&manifest).unwrap(), MediaType::OCI_MANIFEST);
-        BuiltImage { manifest, config, layers }
-    }
-
-    async fn lease(&self, images: &[&str]) -> LeasedRun {
-        let source = SourceSpec::parse_git("https://example.com/a.git").unwrap();
-        let spec = BuildSpec {
-            images: images.iter().map(|&name| name.to_owned()).collect(),
-            ..BuildSpec::new(source)
-        };
-        let new = NewRun { max_attempts: 1, ..NewRun::quick("local", spec) };
-        let CreateRun::Created(_) = self.db.server.create_run(new).await.unwrap() else {
-            panic!("it is new")
-        };
-        self.db.worker.lease_next(self.worker).await.unwrap().unwrap()
-    }
-
-    async fn finish(&self, leased: &LeasedRun, image: BuiltImage) {
-        let outcome = Outcome::Publishing { image, revision: None };
-        self.db
-            .worker
-            .finish(leased.run, leased.epoch, &leased.token, &leased.scope, &outcome)
-            .await
-            .unwrap();
-    }
-
-    /// The run once it has ended.
-    async fn ended(&self, run: RunId) -> RunRow {
-        let look = async {
-            let mut hints = self.db.server.hints();
-            loop {
-                hints.next().await;
-                let row = self.db.server.get_run(run).await.unwrap().unwrap();
-                if row.status.is_end() {
-                    return row;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), look).await.expect("the run ends")
-    }
-
-    /// Requests of a method, as `path` beginnings.
+impl Counts for World {
     fn count(&self, method: &str, part: &str) -> usize {
         self.registry.requests().iter().filter(|r| r.method == method && r.path.contains(part)).count()
     }
 }
 
-const STORE: LayerSource = LayerSource::Store;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn blobs_are_pushed_while_the_build_goes_on_and_the_tags_last() {
-    let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(None).await;
+    let mut world = world(LocalRegistry::start()).await;
+    world.publish(SignIn::Anonymous).await;
     let leased = world.lease(&["team/app:1", "team/app:latest", "other:1"]).await;
     let image = world.image(&[("one", STORE), ("two", STORE)]);
     let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
@@ -196,8 +65,8 @@ async fn blobs_are_pushed_while_the_build_goes_on_and_the_tags_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_registry_has_is_not_sent_again() {
-    let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(None).await;
+    let mut world = world(LocalRegistry::start()).await;
+    world.publish(SignIn::Anonymous).await;
     let first = world.lease(&["app:1"]).await;
     world.finish(&first, world.image(&[("base", STORE), ("old", STORE)])).await;
     world.ended(first.run).await;
@@ -216,18 +85,26 @@ async fn what_the_registry_has_is_not_sent_again() {
 async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
     let elsewhere = LocalRegistry::start();
     let http = egress::Client::new(&egress::Options::default()).unwrap();
-    let client =
-        registry::Client::with_credentials(http, Vec::new(), &elsewhere.address(), Credentials::Anonymous);
+    let client = registry::Client::pushing(
+        http,
+        Vec::new(),
+        &elsewhere.address(),
+        std::sync::Arc::new(Authorization::Anonymous),
+    );
     let blob = Descriptor {
         media_type: MediaType::OCI_LAYER_TAR.to_owned(),
         digest: content::digest_of(b"base"),
         size: 4,
     };
-    let body = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"base"))]);
+    let body = || {
+        std::future::ready(Ok::<_, registry::Error>(futures_util::stream::iter([Ok(
+            bytes::Bytes::from_static(b"base"),
+        )])))
+    };
     client.push_blob(&elsewhere.address(), "library/base", &blob, body).await.unwrap();
 
-    let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(None).await;
+    let mut world = world(LocalRegistry::start()).await;
+    world.publish(SignIn::Anonymous).await;
     let leased = world.lease(&["app:1"]).await;
     let source = LayerSource::Registry { registry: elsewhere.address(), repository: "library/base".into() };
     world.finish(&leased, world.image(&[("base", source), ("made", STORE)])).await;
@@ -237,8 +114,8 @@ async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_fails_the_run_with_a_hint() {
-    let mut world = World::new(LocalRegistry::start_with_password("ci", "right")).await;
-    world.publish(Some(("ci", "wrong"))).await;
+    let mut world = world(LocalRegistry::start_with_password("ci", "right")).await;
+    world.publish(SignIn::Basic { username: "ci".into(), password: "wrong".into() }).await;
     let leased = world.lease(&["app:1"]).await;
     world.finish(&leased, world.image(&[("made", STORE)])).await;
     let row = world.ended(leased.run).await;
@@ -249,21 +126,21 @@ async fn a_refused_credential_fails_the_run_with_a_hint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_lost_a_blob_is_the_services_fault() {
-    let mut world = World::new(LocalRegistry::start()).await;
+    let mut world = world(LocalRegistry::start()).await;
     let leased = world.lease(&["app:1"]).await;
     let image = world.image(&[("lost", STORE)]);
     world.store.remove_blob("trusted-local", &image.layers[0].descriptor.digest).unwrap();
     world.finish(&leased, image).await;
     world.db.execute("UPDATE slipway.publications SET tries = 4").await;
-    world.publish(None).await;
+    world.publish(SignIn::Anonymous).await;
     let failure = world.ended(leased.run).await.failure.unwrap();
     assert_eq!((failure.kind.as_str(), failure.blame.as_str()), ("blob_missing", "service"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
-    let mut world = World::new(LocalRegistry::start()).await;
-    world.publish(None).await;
+    let mut world = world(LocalRegistry::start()).await;
+    world.publish(SignIn::Anonymous).await;
     let leased = world.lease(&["app:1"]).await;
     let image = world.image(&[("made", STORE)]);
     let early = PublicationBlob::in_store(image.layers[0].descriptor.clone(), &leased.scope);
@@ -279,7 +156,7 @@ async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     world.finish(&leased, image).await;
     world.db.execute("UPDATE slipway.publications SET lease_expires_at = now() - interval '1 second'").await;
     world.stop = CancellationToken::new();
-    world.publish(None).await;
+    world.publish(SignIn::Anonymous).await;
     assert_eq!(world.ended(leased.run).await.status, RunStatus::Succeeded);
     assert_eq!(world.count("PUT", "/blobs/"), 2, "the layer once, and the configuration");
 }

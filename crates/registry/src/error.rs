@@ -20,6 +20,9 @@ pub enum Error {
     Unreachable { host: String, cause: String },
     #[error("the registry {host} refuses a push to {repository}: {said}")]
     Denied { host: String, repository: String, said: String },
+    /// Nobody gave an authorization.
+    #[error("{0}")]
+    SignIn(Box<Failure>),
     #[error("the registry {host} answers {status}: {said}")]
     Refused { host: String, status: u16, said: String },
     /// What it answers is not what the specification has.
@@ -67,8 +70,9 @@ impl Error {
             Self::Denied { .. } => Failure::user(
                 "registry_denied",
                 message,
-                "Does the publisher have the right credential (--registry-username), and may it push there?",
+                "Does the publisher sign in with the right credential (--registry-username), and may it push there?",
             ),
+            Self::SignIn(failure) => (**failure).clone(),
             Self::DigestMismatch { .. } => Failure::service(
                 "digest_mismatch",
                 message,
@@ -88,6 +92,12 @@ impl Error {
                 Failure::service("registry_protocol", message, "Is it a registry at all?")
             }
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        error.failure()
     }
 }
 

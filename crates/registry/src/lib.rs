@@ -1,35 +1,26 @@
 //! Talking to OCI registries (distribution specification 1.1). In: image references, descriptors.
 //! Out: resolved images, byte streams, pushed blobs and manifests. Base images, which strangers name,
 //! are pulled through `egress` without a credential; pushes go to the registry that the operator named,
-//! by `oci-client`. Deliberately absent: files, caches, and whether to try a push again.
+//! by `oci-client`, as somebody else authorizes them. Deliberately absent: files, caches, how one signs in,
+//! and whether to try a push again.
 
+mod authorize;
 mod error;
 mod get;
 mod push;
+mod refusal;
 mod resolve;
+mod target;
 mod token;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use model::{Descriptor, ImageReference};
 
+pub use authorize::{Access, Authorization, Authorize, Scope};
 pub use error::Error;
-
-/// How to sign in where images are pushed.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Credentials {
-    Anonymous,
-    Basic { username: String, password: String },
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Anonymous => f.write_str("Anonymous"),
-            Self::Basic { username, .. } => write!(f, "Basic({username}, …)"),
-        }
-    }
-}
 
 /// A client. Cloning it is cheap.
 #[derive(Clone)]
@@ -37,7 +28,7 @@ pub struct Client {
     http: egress::Client,
     tokens: token::Tokens,
     plain_http: Vec<String>,
-    pusher: Option<push::Pusher>,
+    pusher: Option<target::Pusher>,
 }
 
 impl Client {
@@ -48,16 +39,16 @@ impl Client {
         Self { http, tokens: token::Tokens::default(), plain_http, pusher: None }
     }
 
-    /// A client that also pushes, to `registry` and nowhere else: the credential is for that host.
+    /// A client that also pushes, to `registry` and nowhere else: what authorizes is for that host.
     #[must_use]
-    pub fn with_credentials(
+    pub fn pushing(
         http: egress::Client,
         plain_http: Vec<String>,
         registry: &str,
-        credentials: Credentials,
+        authorize: Arc<dyn Authorize>,
     ) -> Self {
         let plain = is_plain(&plain_http, registry);
-        let pusher = push::Pusher::new(registry, plain, credentials);
+        let pusher = target::Pusher::new(registry, plain, authorize);
         Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http) }
     }
 
@@ -112,11 +103,5 @@ mod tests {
             assert!(!is_plain(&[], host), "{host}");
         }
         assert!(is_plain(&["10.0.0.1:5000".to_owned()], "10.0.0.1:5000"));
-    }
-
-    #[test]
-    fn a_password_is_not_printed() {
-        let credentials = Credentials::Basic { username: "ci".into(), password: "hunter2".into() };
-        assert!(!format!("{credentials:?}").contains("hunter2"));
     }
 }

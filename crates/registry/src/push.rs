@@ -1,146 +1,42 @@
-//! Pushing, by `oci-client`, with the credential of one registry.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! Pushing, by `oci-client`, to one registry. A request that it does not know us for (401) is repeated once
+//! with another authorization.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use model::{Descriptor, Digest};
-use oci_client::Reference;
-use oci_client::client::{ClientConfig, ClientProtocol};
+use model::{Blame, Descriptor, Digest};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
+use reqwest::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Client, Credentials, Error};
+use crate::{Access, Client, Error, Scope};
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// A registry that checks a large blob's digest takes a while.
-const ANSWER: Duration = Duration::from_secs(300);
-const AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
-
-#[derive(Clone)]
-pub(crate) struct Pusher {
-    registry: String,
-    auth: RegistryAuth,
-    client: Arc<oci_client::Client>,
-}
-
-impl Pusher {
-    pub(crate) fn new(registry: &str, plain_http: bool, credentials: Credentials) -> Self {
-        let protocol = if plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
-        let config = ClientConfig {
-            protocol,
-            connect_timeout: Some(CONNECT),
-            read_timeout: Some(ANSWER),
-            user_agent: AGENT,
-            ..ClientConfig::default()
-        };
-        let auth = match credentials {
-            Credentials::Anonymous => RegistryAuth::Anonymous,
-            Credentials::Basic { username, password } => RegistryAuth::Basic(username, password),
-        };
-        Self { registry: registry.to_owned(), auth, client: Arc::new(oci_client::Client::new(config)) }
-    }
-}
-
-/// A repository of the one registry that may be pushed to.
-struct Target<'a> {
-    pusher: &'a Pusher,
-    repository: &'a str,
-}
-
-impl Target<'_> {
-    fn named(&self, name: &str) -> Reference {
-        let (registry, repository) = (self.pusher.registry.clone(), self.repository.to_owned());
-        match name.contains(':') {
-            true => Reference::with_digest(registry, repository, name.to_owned()),
-            false => Reference::with_tag(registry, repository, name.to_owned()),
-        }
-    }
-
-    /// The repository alone; the tag is never sent.
-    fn reference(&self) -> Reference {
-        self.named("latest")
-    }
-
-    fn failed(&self, error: OciDistributionError) -> Error {
-        let (host, repository) = (self.pusher.registry.clone(), self.repository.to_owned());
-        match error {
-            OciDistributionError::UnauthorizedError { .. } => Error::Denied {
-                host,
-                repository,
-                said: "the credential is wrong, or not good for that".to_owned(),
-            },
-            OciDistributionError::AuthenticationFailure(said) => {
-                Error::Denied { host, repository, said: crate::error::said(said.as_bytes()) }
-            }
-            OciDistributionError::ServerError { code: 401 | 403, message, .. } => {
-                Error::Denied { host, repository, said: crate::error::said(message.as_bytes()) }
-            }
-            // The bytes were not those of the digest: ours are damaged, or broken on the way.
-            OciDistributionError::ServerError { message, .. } if message.contains("DIGEST_INVALID") => {
-                Error::DigestMismatch { what: format!("a blob pushed to {host}/{repository}") }
-            }
-            OciDistributionError::ServerError { code, message, .. } => {
-                Error::refused(&host, code, message.as_bytes())
-            }
-            OciDistributionError::RegistryError { envelope, .. } => {
-                let denied =
-                    |code: &OciErrorCode| matches!(code, OciErrorCode::Denied | OciErrorCode::Unauthorized);
-                let is_denied = envelope.errors.iter().any(|error| denied(&error.code));
-                // The status itself is lost in `oci-client`.
-                let is_busy = envelope.errors.iter().any(|error| error.code == OciErrorCode::Toomanyrequests);
-                let status = if is_busy { 429 } else { 400 };
-                let said: String = envelope.to_string().chars().take(300).collect();
-                match is_denied {
-                    true => Error::Denied { host, repository, said },
-                    false => Error::Refused { host, status, said },
-                }
-            }
-            OciDistributionError::RequestError(error) => match error.status().map(|status| status.as_u16()) {
-                Some(401 | 403) => Error::Denied {
-                    host,
-                    repository,
-                    said: "the credential is wrong, or not good for that".to_owned(),
-                },
-                Some(status) => Error::Refused { host, status, said: "without a word".to_owned() },
-                None => Error::unreachable(&host, &error),
-            },
-            OciDistributionError::IoError(error) => Error::Unreachable { host, cause: error.to_string() },
-            other => Error::Protocol { host, reason: other.to_string() },
-        }
-    }
+/// What a push asks for, also to look: so that one token does for all of it.
+fn push(repository: &str) -> Scope<'_> {
+    Scope { repository, access: Access::Push }
 }
 
 impl Client {
-    /// The credential goes to the registry it is for; a client without one pushes nowhere.
-    async fn target<'a>(&'a self, registry: &str, repository: &'a str) -> Result<Target<'a>, Error> {
-        let pusher = self.pusher.as_ref().filter(|pusher| pusher.registry == registry);
-        let pusher = pusher.ok_or_else(|| Error::Denied {
-            host: registry.to_owned(),
-            repository: repository.to_owned(),
-            said: "this client holds no credential for it".to_owned(),
-        })?;
-        pusher.client.store_auth_if_needed(registry, &pusher.auth).await;
-        Ok(Target { pusher, repository })
-    }
-
     /// Whether a repository has a blob.
     ///
     /// # Errors
     /// The registry is unreachable or refuses.
     pub async fn has_blob(&self, registry: &str, repository: &str, digest: &Digest) -> Result<bool, Error> {
-        let target = self.target(registry, repository).await?;
-        let asked = target.pusher.client.blob_exists(&target.reference(), digest.as_str()).await;
-        asked.map_err(|error| target.failed(error))
+        let scopes = [push(repository)];
+        let mut target = self.target(registry, &scopes).await?;
+        loop {
+            let asked = target.client.blob_exists(&target.reference(), digest.as_str()).await;
+            match target.again(&asked).await? {
+                Some(again) => target = again,
+                None => return asked.map_err(|error| target.failed(error)),
+            }
+        }
     }
 
     /// Makes a blob of another repository of the same registry this one's too. False: the registry
     /// won't; upload it.
     ///
     /// # Errors
-    /// The registry is unreachable, or refuses pushes at all.
+    /// The registry is unreachable, or breaks the protocol.
     pub async fn mount(
         &self,
         registry: &str,
@@ -148,38 +44,57 @@ impl Client {
         digest: &Digest,
         from: &str,
     ) -> Result<bool, Error> {
-        let target = self.target(registry, repository).await?;
-        let source = Target { pusher: target.pusher, repository: from };
-        match target.pusher.client.mount_blob(&target.reference(), &source.reference(), digest.as_str()).await
-        {
-            Ok(()) => Ok(true),
-            // 202: it has begun an upload instead, which it forgets when nothing comes.
-            Err(OciDistributionError::SpecViolationError(_)) => Ok(false),
-            Err(OciDistributionError::ServerError { code: 404 | 405, .. }) => Ok(false),
-            Err(error) => Err(target.failed(error)),
+        let scopes = [push(repository), Scope { repository: from, access: Access::Pull }];
+        let mut target = match self.target(registry, &scopes).await {
+            // There may be no right to read the other one.
+            Err(Error::SignIn(failure)) if failure.blame == Blame::User => return Ok(false),
+            target => target?,
+        };
+        loop {
+            let (here, there) = (target.reference(), target.reference_of(from));
+            let mounted = target.client.mount_blob(&here, &there, digest.as_str()).await;
+            if let Some(again) = target.again(&mounted).await? {
+                target = again;
+                continue;
+            }
+            return match mounted {
+                Ok(()) => Ok(true),
+                // 202: it has begun an upload instead, which it forgets when nothing comes.
+                Err(OciDistributionError::SpecViolationError(_)) => Ok(false),
+                Err(OciDistributionError::ServerError { code: 401 | 403 | 404 | 405, .. }) => Ok(false),
+                Err(error) => Err(target.failed(error)),
+            };
         }
     }
 
-    /// Uploads a blob in pieces. The registry checks its digest at the end.
+    /// Uploads a blob in pieces, and from the beginning if the registry wants another authorization. It
+    /// checks the digest at the end.
     ///
     /// # Errors
-    /// The registry is unreachable or refuses, or the body breaks off.
-    pub async fn push_blob(
+    /// The registry is unreachable or refuses, the body can't be opened or breaks off.
+    pub async fn push_blob<S, E, F>(
         &self,
         registry: &str,
         repository: &str,
         blob: &Descriptor,
-        body: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
-    ) -> Result<(), Error> {
-        let target = self.target(registry, repository).await?;
-        let body = body.map(|part| part.map_err(OciDistributionError::IoError));
-        let reference = target.reference();
-        let pushed = target
-            .pusher
-            .client
-            .push_blob_stream(&reference, body, blob.digest.as_str(), Some(blob.size))
-            .await;
-        pushed.map(drop).map_err(|error| target.failed(error))
+        mut open: impl FnMut() -> F + Send,
+    ) -> Result<(), E>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+        E: From<Error>,
+        F: Future<Output = Result<S, E>> + Send,
+    {
+        let scopes = [push(repository)];
+        let mut target = self.target(registry, &scopes).await?;
+        loop {
+            let body = open().await?.map(|part| part.map_err(OciDistributionError::IoError));
+            let (reference, digest) = (target.reference(), blob.digest.as_str());
+            let pushed = target.client.push_blob_stream(&reference, body, digest, Some(blob.size)).await;
+            match target.again(&pushed).await? {
+                Some(again) => target = again,
+                None => return pushed.map(drop).map_err(|error| target.failed(error).into()),
+            }
+        }
     }
 
     /// Puts a manifest under a tag or its digest. Answers the digest of what was sent.
@@ -194,14 +109,21 @@ impl Client {
         media_type: &str,
         manifest: Bytes,
     ) -> Result<Digest, Error> {
-        let target = self.target(registry, repository).await?;
         let digest = Digest::from_sha256(Sha256::digest(&manifest).into());
-        let media_type = media_type.parse().map_err(|_| Error::Protocol {
+        let media_type: HeaderValue = media_type.parse().map_err(|_| Error::Protocol {
             host: registry.to_owned(),
             reason: format!("`{media_type}` is no media type"),
         })?;
-        let pushed = target.pusher.client.push_manifest_raw(&target.named(name), manifest, media_type).await;
-        pushed.map(|_| digest).map_err(|error| target.failed(error))
+        let scopes = [push(repository)];
+        let mut target = self.target(registry, &scopes).await?;
+        loop {
+            let (bytes, media_type) = (manifest.clone(), media_type.clone());
+            let pushed = target.client.push_manifest_raw(&target.named(name), bytes, media_type).await;
+            match target.again(&pushed).await? {
+                Some(again) => target = again,
+                None => return pushed.map(|_| digest).map_err(|error| target.failed(error)),
+            }
+        }
     }
 
     /// The digest of the manifest that a tag (or a digest) names; none where there is no such.
@@ -214,9 +136,15 @@ impl Client {
         repository: &str,
         name: &str,
     ) -> Result<Option<Digest>, Error> {
-        let target = self.target(registry, repository).await?;
-        let found =
-            target.pusher.client.fetch_manifest_digest(&target.named(name), &target.pusher.auth).await;
+        let scopes = [push(repository)];
+        let mut target = self.target(registry, &scopes).await?;
+        let found = loop {
+            let found = target.client.fetch_manifest_digest(&target.named(name), &target.auth()).await;
+            match target.again(&found).await? {
+                Some(again) => target = again,
+                None => break found,
+            }
+        };
         match found {
             Ok(digest) => digest.parse().map(Some).map_err(|_| Error::Protocol {
                 host: registry.to_owned(),

@@ -1,9 +1,13 @@
 //! Against a real registry.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Descriptor, Digest, ImageReference, MediaType, Platform};
-use registry::{Client, Credentials};
+use registry::{Authorization, Client, Error};
 use sha2::{Digest as _, Sha256};
 use test_support::{LocalRegistry, push_busybox};
 
@@ -25,6 +29,14 @@ fn descriptor(bytes: &[u8], media_type: &str) -> Descriptor {
 
 fn body(bytes: &[u8]) -> impl futures_util::Stream<Item = std::io::Result<bytes::Bytes>> + Send + 'static {
     stream::iter(vec![Ok(bytes::Bytes::copy_from_slice(bytes))])
+}
+
+/// The same, as often as wanted.
+fn open(
+    bytes: &[u8],
+) -> impl FnMut() -> Ready<Result<BoxStream<'static, std::io::Result<bytes::Bytes>>, Error>> {
+    let bytes = bytes.to_vec();
+    move || ready(Ok(body(&bytes).boxed()))
 }
 
 #[tokio::test]
@@ -69,7 +81,7 @@ async fn what_is_pushed_is_an_image_to_skopeo() {
     let registry = LocalRegistry::start();
     push_busybox(&registry.address(), "base/busybox:1");
     let address = registry.address();
-    let client = Client::with_credentials(http(), Vec::new(), &address, Credentials::Anonymous);
+    let client = Client::pushing(http(), Vec::new(), &address, Arc::new(Authorization::Anonymous));
     let base = client.resolve(&image(&address, "base/busybox:1"), &Platform::host()).await.unwrap();
     let layer = &base.layers[0];
     assert!(!client.has_blob(&address, "team/app", &layer.digest).await.unwrap());
@@ -80,7 +92,7 @@ async fn what_is_pushed_is_an_image_to_skopeo() {
 
     let config = serde_json::to_vec(&base.config).unwrap();
     let config_descriptor = descriptor(&config, MediaType::OCI_CONFIG);
-    client.push_blob(&address, "team/app", &config_descriptor, body(&config)).await.unwrap();
+    client.push_blob(&address, "team/app", &config_descriptor, open(&config)).await.unwrap();
     let manifest = model::Manifest {
         schema_version: 2,
         media_type: MediaType::OCI_MANIFEST.to_owned(),
@@ -108,13 +120,13 @@ async fn what_is_pushed_is_an_image_to_skopeo() {
 async fn a_blob_larger_than_a_piece_arrives_whole_and_a_wrong_one_not_at_all() {
     let registry = LocalRegistry::start();
     let address = registry.address();
-    let client = Client::with_credentials(http(), Vec::new(), &address, Credentials::Anonymous);
+    let client = Client::pushing(http(), Vec::new(), &address, Arc::new(Authorization::Anonymous));
     let bytes: Vec<u8> = (0..9_000_000_u32).map(|n| (n % 251) as u8).collect();
     let blob = descriptor(&bytes, MediaType::OCI_LAYER_TAR);
-    client.push_blob(&address, "a", &blob, body(&bytes)).await.unwrap();
+    client.push_blob(&address, "a", &blob, open(&bytes)).await.unwrap();
     assert!(client.has_blob(&address, "a", &blob.digest).await.unwrap());
     let other = descriptor(b"other", MediaType::OCI_LAYER_TAR);
-    let refused = client.push_blob(&address, "a", &other, body(b"these bytes")).await.unwrap_err();
+    let refused = client.push_blob(&address, "a", &other, open(b"these bytes")).await.unwrap_err();
     assert_eq!(refused.failure().kind, "digest_mismatch", "{refused}");
     assert!(!client.has_blob(&address, "a", &other.digest).await.unwrap());
 }
@@ -124,17 +136,17 @@ async fn a_wrong_credential_is_the_users_to_mend() {
     let registry = LocalRegistry::start_with_password("ci", "right");
     let address = registry.address();
     let with = |password: &str| {
-        let credentials = Credentials::Basic { username: "ci".to_owned(), password: password.to_owned() };
-        Client::with_credentials(http(), Vec::new(), &address, credentials)
+        let credentials = Authorization::Basic { username: "ci".to_owned(), password: password.to_owned() };
+        Client::pushing(http(), Vec::new(), &address, Arc::new(credentials))
     };
     let blob = descriptor(b"x", MediaType::OCI_LAYER_TAR);
-    with("right").push_blob(&address, "a", &blob, body(b"x")).await.unwrap();
+    with("right").push_blob(&address, "a", &blob, open(b"x")).await.unwrap();
     for client in
-        [with("wrong"), Client::with_credentials(http(), Vec::new(), &address, Credentials::Anonymous)]
+        [with("wrong"), Client::pushing(http(), Vec::new(), &address, Arc::new(Authorization::Anonymous))]
     {
         for failure in [
             client.has_blob(&address, "a", &blob.digest).await.unwrap_err().failure(),
-            client.push_blob(&address, "a", &blob, body(b"x")).await.unwrap_err().failure(),
+            client.push_blob(&address, "a", &blob, open(b"x")).await.unwrap_err().failure(),
             client.manifest_digest(&address, "a", "1").await.unwrap_err().failure(),
         ] {
             assert_eq!(
@@ -152,8 +164,8 @@ async fn a_wrong_credential_is_the_users_to_mend() {
 #[tokio::test]
 async fn a_credential_goes_to_no_other_registry() {
     let registry = LocalRegistry::start();
-    let credentials = Credentials::Basic { username: "ci".to_owned(), password: "secret".to_owned() };
-    let client = Client::with_credentials(http(), Vec::new(), "registry.example", credentials);
+    let credentials = Authorization::Basic { username: "ci".to_owned(), password: "secret".to_owned() };
+    let client = Client::pushing(http(), Vec::new(), "registry.example", Arc::new(credentials));
     let refused = client.has_blob(&registry.address(), "a", &digest(b"x")).await.unwrap_err();
     assert_eq!(refused.failure().kind, "registry_denied");
     assert!(registry.requests().is_empty());
@@ -163,9 +175,10 @@ async fn a_credential_goes_to_no_other_registry() {
 async fn a_body_that_breaks_off_is_no_blob() {
     let registry = LocalRegistry::start();
     let address = registry.address();
-    let client = Client::with_credentials(http(), Vec::new(), &address, Credentials::Anonymous);
+    let client = Client::pushing(http(), Vec::new(), &address, Arc::new(Authorization::Anonymous));
     let blob = descriptor(b"whole", MediaType::OCI_LAYER_TAR);
-    let broken = body(b"who").chain(stream::iter([Err(std::io::Error::other("disk"))]));
+    let broken =
+        || ready(Ok::<_, Error>(body(b"who").chain(stream::iter([Err(std::io::Error::other("disk"))]))));
     client.push_blob(&address, "a", &blob, broken).await.unwrap_err();
     assert!(!client.has_blob(&address, "a", &blob.digest).await.unwrap());
 }

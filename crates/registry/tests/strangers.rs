@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use model::{Descriptor, Digest, ImageReference, MediaType, Platform};
-use registry::{Client, Credentials};
+use registry::{Authorization, Client};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -47,7 +47,7 @@ impl Scripted {
     }
 
     fn pusher(&self) -> Client {
-        Client::with_credentials(http(), Vec::new(), &self.address, Credentials::Anonymous)
+        Client::pushing(http(), Vec::new(), &self.address, Arc::new(Authorization::Anonymous))
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_registry_that_is_busy_is_not_the_users_to_mend() {
         ("429 Too Many Requests", String::new(), body.to_vec())
     });
     let blob = Descriptor { media_type: String::new(), digest: digest(b"x"), size: 1 };
-    let body = stream::iter([Ok(Bytes::from_static(b"x"))]);
+    let body = || std::future::ready(Ok(stream::iter([Ok(Bytes::from_static(b"x"))])));
     for error in [
         server.pusher().push_blob(&server.address, "a", &blob, body).await.unwrap_err(),
         server.pusher().manifest_digest(&server.address, "a", "1").await.unwrap_err(),

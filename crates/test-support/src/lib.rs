@@ -1,14 +1,20 @@
-//! The world that tests live in: databases, registries, git servers, base images. Only tests depend
+//! The world that tests live in: databases, registries, git servers, base images, a cloud to sign in to. Only tests depend
 //! on it; what it starts ends with the test.
 
+mod azure;
 mod base_image;
 mod database;
 mod git;
+mod namespace;
 mod proxy;
 mod registry;
+mod token_registry;
 
+pub use azure::{FakeAzure, IDENTITY_HEADER, Principal};
 pub use base_image::push_busybox;
 pub use database::TestDatabase;
 pub use git::{Entry, GitRequest, GitServer, TestRepository};
+pub use namespace::in_its_own_network;
 pub use proxy::{Held, Hold, HoldingProxy};
-pub use registry::{LocalRegistry, RegistryRequest};
+pub use registry::{LocalRegistry, RegistryRequest, TokenTrust};
+pub use token_registry::TokenRegistry;

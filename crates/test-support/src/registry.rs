@@ -27,6 +27,24 @@ pub struct RegistryRequest {
     pub status: u16,
 }
 
+/// Whose tokens a registry takes.
+#[derive(Debug, Clone)]
+pub struct TokenTrust {
+    /// Address of the token server.
+    pub realm: String,
+    /// Whom tokens are for.
+    pub service: String,
+    pub issuer: String,
+    /// Certificates in PEM, of the keys that sign tokens.
+    pub roots: String,
+}
+
+enum Auth<'a> {
+    None,
+    Password(&'a str, &'a str),
+    Tokens(&'a TokenTrust),
+}
+
 impl LocalRegistry {
     /// One that everybody may push to.
     ///
@@ -34,7 +52,7 @@ impl LocalRegistry {
     /// `docker-registry` is missing or does not start.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(&Auth::None)
     }
 
     /// One that wants a user and a password.
@@ -43,10 +61,19 @@ impl LocalRegistry {
     /// As [`LocalRegistry::start`]; or `htpasswd` (Debian's `apache2-utils`) is missing.
     #[must_use]
     pub fn start_with_password(user: &str, password: &str) -> Self {
-        Self::start_with(Some((user, password)))
+        Self::start_with(&Auth::Password(user, password))
     }
 
-    fn start_with(account: Option<(&str, &str)>) -> Self {
+    /// One that takes tokens alone, as it is told.
+    ///
+    /// # Panics
+    /// As [`LocalRegistry::start`].
+    #[must_use]
+    pub fn start_with_tokens(trust: &TokenTrust) -> Self {
+        Self::start_with(&Auth::Tokens(trust))
+    }
+
+    fn start_with(account: &Auth<'_>) -> Self {
         // Somebody else may take the port between our look and the registry's start.
         for _ in 0..5 {
             if let Some(registry) = Self::try_start(account) {
@@ -56,7 +83,7 @@ impl LocalRegistry {
         panic!("docker-registry (Debian's package `docker-registry`) does not start");
     }
 
-    fn try_start(account: Option<(&str, &str)>) -> Option<Self> {
+    fn try_start(account: &Auth<'_>) -> Option<Self> {
         let folder = TempDir::with_prefix("registry-").expect("a temporary folder");
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = free.local_addr().expect("an address").port();
@@ -125,19 +152,29 @@ impl Drop for LocalRegistry {
     }
 }
 
-fn configuration(folder: &TempDir, port: u16, account: Option<(&str, &str)>) -> String {
+fn configuration(folder: &TempDir, port: u16, auth: &Auth<'_>) -> String {
     let path = folder.path().display();
-    let auth = account.map(|(user, password)| {
-        let output = Command::new("htpasswd").args(["-Bbn", user, password]).output();
-        let output = output.expect("htpasswd (Debian's package `apache2-utils`)");
-        std::fs::write(folder.path().join("htpasswd"), output.stdout).expect("writing the password");
-        format!("auth:\n  htpasswd:\n    realm: test\n    path: {path}/htpasswd\n")
-    });
+    let auth = match auth {
+        Auth::None => String::new(),
+        Auth::Password(user, password) => {
+            let output = Command::new("htpasswd").args(["-Bbn", user, password]).output();
+            let output = output.expect("htpasswd (Debian's package `apache2-utils`)");
+            std::fs::write(folder.path().join("htpasswd"), output.stdout).expect("writing the password");
+            format!("auth:\n  htpasswd:\n    realm: test\n    path: {path}/htpasswd\n")
+        }
+        Auth::Tokens(trust) => {
+            std::fs::write(folder.path().join("roots.pem"), &trust.roots).expect("writing a certificate");
+            let TokenTrust { realm, service, issuer, .. } = trust;
+            format!(
+                "auth:\n  token:\n    realm: {realm}\n    service: {service}\n    issuer: {issuer}\n    \
+                 rootcertbundle: {path}/roots.pem\n"
+            )
+        }
+    };
     format!(
         "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: false\nstorage:\n  filesystem:\n    \
          rootdirectory: {path}\n  delete:\n    enabled: true\n  maintenance:\n    uploadpurging:\n      enabled: false\n\
-         http:\n  addr: 127.0.0.1:{port}\n{}",
-        auth.unwrap_or_default()
+         http:\n  addr: 127.0.0.1:{port}\n  relativeurls: true\n{auth}"
     )
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
         let database = Database::connect(&url, "slipway publisher").await?;
         let vault = Vault::open(&args.key_file)?;
-        let config = publisher::Config { store: args.store, vault, egress: egress::Options::default() };
+        let (identity, egress) = (publisher::IdentityOptions::default(), egress::Options::default());
+        let config = publisher::Config { store: args.store, vault, identity, egress };
         publisher::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)
     })

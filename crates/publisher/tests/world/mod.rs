@@ -1,0 +1,182 @@
+//! A database, a store with a worker played by the test, and a publisher, beside a registry.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::Write;
+use std::time::Duration;
+
+use content::Store;
+use database::{CreateRun, LeasedRun, NewCredential, NewRegistry, NewRun, NewWorker, Outcome, RunRow};
+use identity::SignIn;
+use model::{
+    BuildSpec, BuiltImage, CredentialKind, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform,
+    RunId, SourceSpec, WorkerId,
+};
+use publisher::IdentityOptions;
+use tempfile::TempDir;
+use test_support::TestDatabase;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use vault::Vault;
+
+/// A database, a registry, a store with a worker played by the test, and a publisher.
+pub(crate) struct World<R> {
+    pub(crate) db: TestDatabase,
+    pub(crate) registry: R,
+    pub(crate) store: Store,
+    worker: WorkerId,
+    folder: TempDir,
+    pub(crate) stop: CancellationToken,
+    pub(crate) publisher: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl<R> World<R> {
+    /// One with a registry at `address`.
+    pub(crate) async fn new(registry: R, address: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let db = TestDatabase::new().await;
+        db.server.upsert_registry("local", address, true).await.unwrap();
+        let worker = WorkerId(Uuid::now_v7());
+        let new = NewWorker {
+            id: worker,
+            store: store.id(),
+            name: "w".into(),
+            platform: Platform::host(),
+            slots: 1,
+        };
+        db.worker.register_worker(&new).await.unwrap();
+        Self { db, registry, store, worker, folder, stop: CancellationToken::new(), publisher: None }
+    }
+
+    pub(crate) async fn publish(&mut self, sign_in: SignIn) {
+        self.publish_with(sign_in, IdentityOptions::default()).await;
+    }
+
+    /// Starts a publisher, after the registry's row says how it is signed in to.
+    pub(crate) async fn publish_with(&mut self, sign_in: SignIn, identity: IdentityOptions) {
+        let key = self.folder.path().join("key");
+        vault::make_key_file(&key).unwrap();
+        let vault = Vault::open(&key).unwrap();
+        self.declare(sign_in, &vault).await;
+        let store = self.folder.path().to_owned();
+        let config = publisher::Config { store, vault, identity, egress: egress::Options::default() };
+        let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
+        self.publisher =
+            Some(tokio::spawn(async move { publisher::run(config, database, stop).await.unwrap() }));
+    }
+
+    /// Writes the sign-in into the database as an administrator does: its secret apart, and sealed.
+    async fn declare(&self, sign_in: SignIn, vault: &Vault) {
+        let credential = || "registry".to_owned();
+        let (sign_in, username, secret) = match sign_in {
+            SignIn::Anonymous => (model::SignIn::Anonymous, None, None),
+            SignIn::Basic { username, password } => {
+                (model::SignIn::Basic { credential: credential() }, Some(username), Some(password))
+            }
+            SignIn::ManagedIdentity { client_id } => {
+                (model::SignIn::ManagedIdentity { client_id }, None, None)
+            }
+            SignIn::WorkloadIdentity { tenant_id, client_id, .. } => {
+                (model::SignIn::WorkloadIdentity { tenant_id, client_id }, None, None)
+            }
+            SignIn::ServicePrincipal { tenant_id, client_id, client_secret } => {
+                let credential = credential();
+                (
+                    model::SignIn::ServicePrincipal { tenant_id, client_id, credential },
+                    None,
+                    Some(client_secret),
+                )
+            }
+        };
+        if let Some(secret) = secret {
+            let sealed = vault.seal("credential/local/registry", &secret).unwrap();
+            let (registry, name, kind) = ("local".into(), credential(), CredentialKind::Registry);
+            let new = NewCredential { registry, name, kind, username, known_hosts: None, sealed };
+            self.db.server.put_credential(&new).await.unwrap();
+        }
+        let found = self.db.server.get_registry("local").await.unwrap().unwrap();
+        let row = NewRegistry {
+            name: found.name,
+            address: found.address,
+            plain_http: found.plain_http,
+            sign_in,
+            notify: Vec::new(),
+        };
+        self.db.server.update_registry(&row).await.unwrap();
+    }
+
+    pub(crate) fn blob(&self, bytes: &[u8], media_type: &str) -> Descriptor {
+        let digest = content::digest_of(bytes);
+        let mut file = self.store.new_blob().unwrap();
+        file.write_all(bytes).unwrap();
+        self.store.link(&file, "trusted-local", &digest).unwrap();
+        Descriptor { media_type: media_type.to_owned(), digest, size: bytes.len() as u64 }
+    }
+
+    /// An image of layers with these contents.
+    pub(crate) fn image(&self, layers: &[(&str, LayerSource)]) -> BuiltImage {
+        let layers: Vec<Layer> = layers
+            .iter()
+            .map(|(text, source)| {
+                let descriptor = match source {
+                    LayerSource::Store => self.blob(text.as_bytes(), MediaType::OCI_LAYER_TAR),
+                    LayerSource::Registry { .. } => Descriptor {
+                        media_type: MediaType::OCI_LAYER_TAR.to_owned(),
+                        digest: content::digest_of(text.as_bytes()),
+                        size: text.len() as u64,
+                    },
+                };
+                Layer { diff_id: descriptor.digest.clone(), descriptor, source: source.clone() }
+            })
+            .collect();
+        let config = self.blob(b"{}", MediaType::OCI_CONFIG);
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: MediaType::OCI_MANIFEST.to_owned(),
+            config: config.clone(),
+            layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+        };
+        let manifest = self.blob(&serde_json::to_vec(&manifest).unwrap(), MediaType::OCI_MANIFEST);
+        BuiltImage { manifest, config, layers }
+    }
+
+    pub(crate) async fn lease(&self, images: &[&str]) -> LeasedRun {
+        let source = SourceSpec::parse_git("https://example.com/a.git").unwrap();
+        let spec = BuildSpec {
+            images: images.iter().map(|&name| name.to_owned()).collect(),
+            ..BuildSpec::new(source)
+        };
+        let new = NewRun { max_attempts: 1, ..NewRun::quick("local", spec) };
+        let CreateRun::Created(_) = self.db.server.create_run(new).await.unwrap() else {
+            panic!("it is new")
+        };
+        self.db.worker.lease_next(self.worker).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn finish(&self, leased: &LeasedRun, image: BuiltImage) {
+        let outcome = Outcome::Publishing { image, revision: None };
+        self.db
+            .worker
+            .finish(leased.run, leased.epoch, &leased.token, &leased.scope, &outcome)
+            .await
+            .unwrap();
+    }
+
+    /// The run once it has ended.
+    pub(crate) async fn ended(&self, run: RunId) -> RunRow {
+        let look = async {
+            let mut hints = self.db.server.hints();
+            loop {
+                hints.next().await;
+                let row = self.db.server.get_run(run).await.unwrap().unwrap();
+                if row.status.is_end() {
+                    return row;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), look).await.expect("the run ends")
+    }
+}
+
+/// A layer that the worker's store has.
+pub(crate) const STORE: LayerSource = LayerSource::Store;
