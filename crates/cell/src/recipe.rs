@@ -74,6 +74,7 @@ fn fetch(spec: &BuildSpec, outside: &dyn Outside, dest: &Path) -> Result<SourceT
             let tree = source::fetch_git(outside, reference.as_deref(), subdirectory.as_deref(), dest)?;
             if let Some(revision) = &tree.revision {
                 outside.log(&format!("source: commit {}\n", revision.commit));
+                outside.source_found(revision)?;
             }
             Ok(tree)
         }

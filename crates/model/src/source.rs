@@ -97,6 +97,18 @@ pub fn repository_of(address: &str) -> Option<String> {
     (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
 }
 
+/// Whether what is sent to this address passes a network in the clear.
+pub(crate) fn is_read_by_others(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    !(loopback || host == "localhost")
+}
+
 fn refuse(message: String, hint: &str) -> Result<(), InvalidSource> {
     Err(InvalidSource { message, hint: hint.to_owned() })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageReference, Platform, SourceSpec, template};
+use crate::{ImageReference, Platform, SourceSpec, source, template};
 
 /// The longest time a run may be given: 24 hours.
 pub const MAX_TIMEOUT_SECONDS: u32 = 86_400;
@@ -96,6 +96,15 @@ impl BuildSpec {
             |field, message: String, hint: &str| Err(InvalidSpec { field, message, hint: hint.to_owned() });
         if let Err(error) = self.source.validate() {
             return Err(InvalidSpec { field: "source", message: error.message, hint: error.hint });
+        }
+        if let (Some(_), SourceSpec::Git { url, .. }) = (&self.source_credential, &self.source)
+            && source::is_read_by_others(url)
+        {
+            return refuse(
+                "source_credential",
+                "A credential is not sent over plain http.".to_owned(),
+                "Write the source's address with https://.",
+            );
         }
         let climbs = self.dockerfile.split('/').any(|part| part == "..");
         if self.dockerfile.is_empty() || self.dockerfile.starts_with('/') || climbs {

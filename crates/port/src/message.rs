@@ -60,6 +60,9 @@ pub enum Question {
     /// The request's body is in the file passed beside.
     GitUploadPack,
     Upload,
+    SourceFound {
+        revision: GitRevision,
+    },
     Resolve {
         image: ImageReference,
         platform: Platform,

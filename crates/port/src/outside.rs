@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use model::{Descriptor, Digest, Failure, ImageReference, Platform, ResolvedImage};
+use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
 use serde::{Deserialize, Serialize};
 
 use crate::ByteStream;
@@ -19,6 +19,9 @@ pub trait Outside: Send + Sync {
 
     /// The run's uploaded archive, as uploaded.
     fn upload(&self) -> Result<ByteStream, Failure>;
+
+    /// The source is here, and this commit is what was found. Names of the image may hold it.
+    fn source_found(&self, revision: &GitRevision) -> Result<(), Failure>;
 
     /// Manifest and configuration of an image; no layer is fetched.
     fn resolve(&self, image: &ImageReference, platform: &Platform) -> Result<ResolvedImage, Failure>;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::{Descriptor, Digest, Failure, ImageReference, Platform, ResolvedImage};
+use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
 
 use crate::codec::{FromStart, sealed_file};
 use crate::{
@@ -107,6 +107,10 @@ impl Outside for SocketOutside {
 
     fn upload(&self) -> Result<ByteStream, Failure> {
         self.ask_stream(Question::Upload, &[])
+    }
+
+    fn source_found(&self, revision: &GitRevision) -> Result<(), Failure> {
+        self.ask(Question::SourceFound { revision: revision.clone() }, &[]).map(drop)
     }
 
     fn resolve(&self, image: &ImageReference, platform: &Platform) -> Result<ResolvedImage, Failure> {

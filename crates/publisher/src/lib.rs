@@ -6,8 +6,10 @@ mod blob;
 mod limits;
 mod log;
 mod publication;
+mod questions;
 mod sign_in;
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +35,17 @@ pub struct Config {
     /// Opens the credentials of registries.
     pub vault: Vault,
     pub identity: IdentityOptions,
+    /// Where the worker asks.
+    pub desk: DeskSocket,
     pub egress: egress::Options,
+}
+
+/// The bound socket, and who may ask there.
+#[derive(Debug)]
+pub struct DeskSocket {
+    pub listener: UnixListener,
+    /// The worker's user.
+    pub uid: u32,
 }
 
 /// Why the publisher can't work.
@@ -61,16 +73,20 @@ pub(crate) struct House {
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
     let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
+    let DeskSocket { listener, uid } = config.desk;
     let identities = sign_in::Identities::new(config.vault, config.identity);
     let (work, moved) = (Notify::new(), Notify::new());
     let house = Arc::new(House { id: Uuid::now_v7(), store, database, identities, http, work, moved });
     tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
     let listening = tokio::spawn(listen(Arc::clone(&house)));
+    let desk = Arc::new(questions::Desk(Arc::clone(&house)));
+    let answering = tokio::spawn(broker::serve(listener, uid, desk, stop.clone()));
     let publications = TaskTracker::new();
     lease_until(&house, &publications, &stop).await;
     publications.close();
     publications.wait().await;
     listening.abort();
+    answering.abort();
     Ok(())
 }
 

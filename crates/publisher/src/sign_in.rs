@@ -20,6 +20,7 @@ pub(crate) struct Identities {
 }
 
 struct Known {
+    address: String,
     plain_http: bool,
     sign_in: identity::SignIn,
     identity: Identity,
@@ -43,14 +44,15 @@ impl Identities {
     ) -> Result<Identity, Failure> {
         let sign_in = self.open(database, registry, declared).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(address)
-            && (found.plain_http, &found.sign_in) == (plain_http, &sign_in)
+        if let Some(found) = known.get(registry)
+            && (found.address.as_str(), found.plain_http, &found.sign_in) == (address, plain_http, &sign_in)
         {
             return Ok(found.identity.clone());
         }
         let identity = Identity::new(address, plain_http, sign_in.clone(), self.options.clone());
         let identity = identity.map_err(|error| error.failure())?;
-        known.insert(address.to_owned(), Known { plain_http, sign_in, identity: identity.clone() });
+        let (address, registry) = (address.to_owned(), registry.to_owned());
+        known.insert(registry, Known { address, plain_http, sign_in, identity: identity.clone() });
         Ok(identity)
     }
 
@@ -78,25 +80,47 @@ impl Identities {
         })
     }
 
-    /// A credential's user and secret.
+    /// A registry credential's user and secret.
     async fn secret(
         &self,
         database: &Database,
         registry: &str,
         name: &str,
     ) -> Result<(String, String), Failure> {
-        let found = database.sealed_credential(registry, name).await.map_err(|error| error.failure())?;
-        let found = found.filter(|found| found.kind == CredentialKind::Registry).ok_or_else(|| gone(name))?;
-        let secret = self.vault.unseal(&format!("credential/{registry}/{name}"), &found.sealed);
-        let secret = secret.map_err(|error| error.failure())?.expose().to_owned();
-        Ok((found.username.unwrap_or_default(), secret))
+        let opened = self.credential(database, registry, name, CredentialKind::Registry).await?;
+        Ok((opened.username.unwrap_or_default(), opened.secret.expose().to_owned()))
     }
+
+    /// A credential, opened.
+    ///
+    /// # Errors
+    /// There is none of that name and kind, it is sealed with another key, or the database is away.
+    pub(crate) async fn credential(
+        &self,
+        database: &Database,
+        registry: &str,
+        name: &str,
+        kind: CredentialKind,
+    ) -> Result<Opened, Failure> {
+        let found = database.sealed_credential(registry, name).await.map_err(|error| error.failure())?;
+        let found = found.filter(|found| found.kind == kind).ok_or_else(|| gone(name))?;
+        let secret = self.vault.unseal(&format!("credential/{registry}/{name}"), &found.sealed);
+        let secret = secret.map_err(|error| error.failure())?;
+        Ok(Opened { username: found.username, secret, known_hosts: found.known_hosts })
+    }
+}
+
+/// A credential that was opened.
+pub(crate) struct Opened {
+    pub(crate) username: Option<String>,
+    pub(crate) secret: vault::Secret,
+    pub(crate) known_hosts: Option<String>,
 }
 
 fn gone(credential: &str) -> Failure {
     Failure::user(
         "credential_not_found",
-        format!("The registry's credential `{credential}` is not there."),
+        format!("The credential `{credential}` is not there (any more)."),
         "Set it anew: `slipway credential set`.",
     )
 }

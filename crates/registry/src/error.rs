@@ -57,7 +57,7 @@ impl Error {
             Self::ImageDenied(_) => Failure::user(
                 "base_image_denied",
                 message,
-                "Base images are pulled without a credential: is the name right, and the image public?",
+                "Is the name right? An image of another registry has to be public; one of the run's own is read by the identity that pushes, where the registry gives tokens and the run is trusted.",
             ),
             Self::PlatformMissing { .. } => Failure::user(
                 "image_platform_missing",

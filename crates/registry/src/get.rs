@@ -67,7 +67,12 @@ impl Client {
         }
         let header = response.headers().get(WWW_AUTHENTICATE).and_then(|header| header.to_str().ok());
         let Some(challenge) = header.and_then(Challenge::parse) else { return Ok(response) };
-        match self.tokens.fetch(self.http.http(), host, &key, &challenge).await? {
+        let own = self.own_token(host, &image.repository).await?;
+        let token = match own {
+            Some(token) => Some(self.tokens.keep(&key, token)),
+            None => self.tokens.fetch(self.http.http(), host, &key, &challenge).await?,
+        };
+        match token {
             Some(token) => self.follow(host, &address, accept, Some(&token)).await,
             None => Ok(response),
         }

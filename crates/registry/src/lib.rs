@@ -7,6 +7,7 @@
 mod authorize;
 mod error;
 mod get;
+mod pull_token;
 mod push;
 mod refusal;
 mod resolve;
@@ -21,6 +22,7 @@ use model::{Descriptor, ImageReference};
 
 pub use authorize::{Access, Authorization, Authorize, Scope};
 pub use error::Error;
+pub use pull_token::PullTokens;
 
 /// A client. Cloning it is cheap.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ pub struct Client {
     tokens: token::Tokens,
     plain_http: Vec<String>,
     pusher: Option<target::Pusher>,
+    own: Option<pull_token::Own>,
 }
 
 impl Client {
@@ -36,7 +39,13 @@ impl Client {
     /// is every loopback address.
     #[must_use]
     pub fn anonymous(http: egress::Client, plain_http: Vec<String>) -> Self {
-        Self { http, tokens: token::Tokens::default(), plain_http, pusher: None }
+        Self { http, tokens: token::Tokens::default(), plain_http, pusher: None, own: None }
+    }
+
+    /// The same client, which asks `tokens` first where `registry` wants a token.
+    #[must_use]
+    pub fn with_pull_tokens(self, registry: &str, tokens: Arc<dyn PullTokens>) -> Self {
+        Self { own: Some(pull_token::Own { registry: registry.to_owned(), tokens }), ..self }
     }
 
     /// A client that also pushes, to `registry` and nowhere else: what authorizes is for that host.

@@ -33,6 +33,14 @@ impl Tokens {
         known.get(key).filter(|(_, until)| *until > Instant::now()).map(|(token, _)| token.clone())
     }
 
+    /// Keeps a token that came from elsewhere, for a while: one that is refused is asked for anew.
+    pub(crate) fn keep(&self, key: &str, token: String) -> String {
+        let until = Instant::now() + DEFAULT_LIFE;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(key.to_owned(), (token.clone(), until));
+        token
+    }
+
     /// Fetches a token as a challenge has it.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 
 use database::{NewRun, Registry};
 use model::template::{self, RunFields};
-use model::{ImageReference, Notify, SourceSpec};
+use model::{BuildSpec, ImageReference, Notify, Role, SourceSpec};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::http::auth::Caller;
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -40,6 +41,38 @@ pub(crate) fn fill_images(run: &mut NewRun, registry: &Registry) -> Result<(), P
     }
     run.images = Some(filled);
     Ok(())
+}
+
+/// A build that names credentials says where they go. Whoever may not manage them uses them as a saved task
+/// has it, or not at all.
+///
+/// # Errors
+/// `role_too_small`
+pub(crate) fn check_use_of_credentials(
+    caller: &Caller,
+    saved: Option<&BuildSpec>,
+    spec: &BuildSpec,
+) -> Result<(), Problem> {
+    let names_none = spec.source_credential.is_none() && spec.secrets.is_empty();
+    let uses = |spec: &BuildSpec| {
+        let BuildSpec { source, source_credential, secrets, dockerfile, .. } = spec.clone();
+        (source, source_credential, secrets, dockerfile)
+    };
+    if names_none
+        || caller.role() >= Role::Contributor
+        || saved.is_some_and(|saved| uses(saved) == uses(spec))
+    {
+        return Ok(());
+    }
+    Err(Problem::new(
+        &kind::ROLE_TOO_SMALL,
+        format!(
+            "The token `{}` is a {}'s: it runs builds with credentials only as a task is saved.",
+            caller.name(),
+            caller.role()
+        ),
+        "Leave `source`, `dockerfile`, `source_credential` and `secrets` as the task has them, or use a contributor's token.",
+    ))
 }
 
 fn fields(run: &NewRun, registry: &Registry) -> RunFields {

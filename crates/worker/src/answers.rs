@@ -1,5 +1,5 @@
-//! One question of a cell, one deed. Everything that a cell may have of the world passes here; a
-//! credential would be added here, and only for what the run row declares.
+//! One question of a cell, one deed. Everything that a cell may have of the world passes here; the source's
+//! credential is added here, and only for what the run row declares.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,12 +7,14 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use broker::RunSecrets;
 use bytes::Bytes;
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
 use model::{Failure, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 
+use crate::desk::{Granted, Preflight};
 use crate::house::House;
 use crate::lease::Lease;
 use crate::{git, network, streams};
@@ -29,6 +31,9 @@ pub(crate) struct Answers {
     pub(crate) lease: Lease,
     /// The cell's first process, whose namespaces get the network.
     pub(crate) pid: u32,
+    registry: registry::Client,
+    secrets: RunSecrets,
+    preflight: Preflight,
     blobs: Mutex<HashMap<u64, File>>,
     next: AtomicU64,
 }
@@ -37,8 +42,17 @@ pub(crate) struct Answers {
 pub(crate) type Reply = (Answer, Vec<OwnedFd>);
 
 impl Answers {
-    pub(crate) fn new(house: Arc<House>, leased: LeasedRun, lease: Lease, pid: u32) -> Self {
-        Self { house, leased, lease, pid, blobs: Mutex::default(), next: AtomicU64::new(1) }
+    pub(crate) fn new(
+        house: Arc<House>,
+        leased: LeasedRun,
+        lease: Lease,
+        granted: Granted,
+        pid: u32,
+    ) -> Self {
+        let Granted { desk, preflight, secrets } = granted;
+        let registry = house.registry(&leased, desk);
+        let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
+        Self { house, leased, lease, pid, registry, secrets, preflight, blobs, next }
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -48,26 +62,37 @@ impl Answers {
         beside: Vec<OwnedFd>,
         ended: impl FnOnce(StreamEnd) + Send + 'static,
     ) -> Result<Reply, Failure> {
+        if !matches!(question, Question::GitRefs | Question::GitUploadPack | Question::Upload) {
+            // A source may be fetched meanwhile; nothing is built that can't be pushed.
+            self.preflight.clone().await?;
+        }
         match question {
             Question::GitRefs => {
-                let bytes = git::refs(self.house.http.http(), self.repository()?).await?;
+                let bytes =
+                    git::refs(self.house.http.http(), self.repository()?, self.secrets.git.as_ref()).await?;
                 self.stream(bytes, ended)
             }
             Question::GitUploadPack => {
                 let body = beside.into_iter().next().ok_or_else(out_of_order)?;
                 let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
-                let bytes = git::upload_pack(self.house.http.http(), self.repository()?, body).await?;
+                let (http, credential) = (self.house.http.http(), self.secrets.git.as_ref());
+                let bytes = git::upload_pack(http, self.repository()?, credential, body).await?;
                 self.stream(bytes, ended)
             }
             Question::Upload => self.stream(self.upload()?, ended),
+            Question::SourceFound { revision } => {
+                let Lease { run, epoch, token, .. } = &self.lease;
+                let written = self.house.database.source_found(*run, *epoch, token, &revision).await;
+                written.map_err(|error| error.failure())?;
+                Ok((Answer::Done, Vec::new()))
+            }
             Question::Resolve { image, platform } => {
-                let registry = self.house.registry(&self.leased);
-                let image = registry.resolve(&image, &platform).await.map_err(|error| error.failure())?;
+                let image =
+                    self.registry.resolve(&image, &platform).await.map_err(|error| error.failure())?;
                 Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
             }
             Question::ImageBlob { image, blob } => {
-                let registry = self.house.registry(&self.leased);
-                let file = self.house.pulls.blob(&self.house.store, &registry, &image, &blob).await?;
+                let file = self.house.pulls.blob(&self.house.store, &self.registry, &image, &blob).await?;
                 Ok((Answer::File, vec![file.into()]))
             }
             Question::StoredBlob { digest } => {

@@ -1,16 +1,20 @@
 //! The two requests of git's smart http protocol that a cell may cause (gitprotocol-http(5)), and no
 //! others: the worker writes address, method and headers, the cell only the body. In: the run's
-//! declared address. Out: the answer's bytes. Deliberately absent: receive-pack, credentials, and
-//! protocol version 2, which libgit2 does not speak.
+//! declared address, and its credential. Out: the answer's bytes. Deliberately absent: receive-pack, and
+//! protocol version 2, which libgit2 does not speak. The credential is sent where scheme, host, port and
+//! repository are the declared ones, and nowhere else.
 //!
 //! The client must not follow redirects itself: they are followed here, within one origin.
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use broker::GitSecret;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use model::Failure;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, PRAGMA, USER_AGENT};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, PRAGMA, USER_AGENT};
 use reqwest::{Client, Method, Request, Response, StatusCode, Url};
 
 /// An answer's body. Ends with a failure where it breaks off.
@@ -26,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const MAX_REDIRECTS: usize = 5;
 /// Some hosts serve git only to what calls itself so.
 const AGENT: &str = concat!("git/2.0 (slipway ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Hosts that know tokens by themselves take any user's name with one.
+pub(crate) const DEFAULT_USER: &str = "x-access-token";
 
 /// One of the two requests.
 struct Service {
@@ -55,12 +62,16 @@ const UPLOAD_PACK: Service = Service {
 ///
 /// # Errors
 /// `repository_not_found_or_private`, `repository_unreachable`, `repository_moved`,
-/// `not_a_git_repository`.
-pub(crate) async fn refs(http: &Client, repository: &str) -> Result<Answered, Failure> {
+/// `git_credential_refused`, `not_a_git_repository`.
+pub(crate) async fn refs(
+    http: &Client,
+    repository: &str,
+    credential: Option<&GitSecret>,
+) -> Result<Answered, Failure> {
     let mut request = Request::new(Method::GET, REFS.address(repository)?);
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
     request.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    ask(http, request, &REFS).await
+    ask(http, request, &REFS, credential).await
 }
 
 /// What `repository` answers to a request for a pack.
@@ -70,6 +81,7 @@ pub(crate) async fn refs(http: &Client, repository: &str) -> Result<Answered, Fa
 pub(crate) async fn upload_pack(
     http: &Client,
     repository: &str,
+    credential: Option<&GitSecret>,
     body: impl Into<Bytes>,
 ) -> Result<Answered, Failure> {
     let mut request = Request::new(Method::POST, UPLOAD_PACK.address(repository)?);
@@ -77,7 +89,7 @@ pub(crate) async fn upload_pack(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-git-upload-pack-request"));
     headers.insert(ACCEPT, HeaderValue::from_static(UPLOAD_PACK.answer));
     *request.body_mut() = Some(body.into().into());
-    ask(http, request, &UPLOAD_PACK).await
+    ask(http, request, &UPLOAD_PACK, credential).await
 }
 
 impl Service {
@@ -100,17 +112,28 @@ impl Service {
     }
 }
 
-async fn ask(http: &Client, mut request: Request, service: &Service) -> Result<Answered, Failure> {
+async fn ask(
+    http: &Client,
+    mut request: Request,
+    service: &Service,
+    credential: Option<&GitSecret>,
+) -> Result<Answered, Failure> {
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    let origin = request.url().origin();
+    let (origin, declared) = (request.url().origin(), request.url().path().to_owned());
+    let header = credential.map(|credential| basic(request.url(), credential)).transpose()?;
     for _ in 0..=MAX_REDIRECTS {
+        let known = header.as_ref().filter(|_| request.url().path() == declared).cloned();
+        match &known {
+            Some(header) => drop(request.headers_mut().insert(AUTHORIZATION, header.clone())),
+            None => drop(request.headers_mut().remove(AUTHORIZATION)),
+        }
         let attempt = request.try_clone().ok_or_else(|| broke_off(request.url(), &"its request is gone"))?;
         let sent = tokio::time::timeout(PATIENCE, http.execute(attempt)).await;
         let response = sent
             .map_err(|_| unreachable_host(request.url(), &"it did not answer in time"))?
             .map_err(|error| unreachable_host(request.url(), &deepest(&error)))?;
         if !response.status().is_redirection() {
-            return accept(response, request.url(), service);
+            return accept(response, request.url(), service, known.is_some());
         }
         let target = redirect_target(&response, request.url())?;
         if target.origin() != origin {
@@ -132,10 +155,20 @@ fn redirect_target(response: &Response, from: &Url) -> Result<Url, Failure> {
         .ok_or_else(|| not_git(from, "it redirects to nowhere"))
 }
 
-fn accept(response: Response, url: &Url, service: &Service) -> Result<Answered, Failure> {
+fn basic(url: &Url, credential: &GitSecret) -> Result<HeaderValue, Failure> {
+    let user = credential.username.as_deref().unwrap_or(DEFAULT_USER);
+    let pair =
+        STANDARD.encode(format!("{user}:{}", credential.secret.expose().trim_end_matches(['\n', '\r'])));
+    let mut header = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| refused_credential(url))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn accept(response: Response, url: &Url, service: &Service, known: bool) -> Result<Answered, Failure> {
     let status = response.status();
     match status {
         StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if known => return Err(refused_credential(url)),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
             return Err(not_found(url, &format!("answers {}", status.as_u16())));
         }
@@ -191,7 +224,15 @@ fn not_found(url: &Url, what: &str) -> Failure {
     Failure::user(
         "repository_not_found_or_private",
         format!("{} {what}: there is no such repository, or it is private.", repository(url)),
-        "See that `git ls-remote` of this address works without logging in.",
+        "See that `git ls-remote` of this address works; for a private one, name a credential of kind `git`.",
+    )
+}
+
+fn refused_credential(url: &Url) -> Failure {
+    Failure::user(
+        "git_credential_refused",
+        format!("{} refuses the source's credential.", repository(url)),
+        "See that the token has not expired and may read this repository; then `slipway credential set`.",
     )
 }
 

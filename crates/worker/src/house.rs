@@ -9,6 +9,7 @@ use database::{Database, LeasedRun};
 use model::{Failure, WorkerId};
 use tokio::sync::Notify;
 
+use crate::desk::Desk;
 use crate::pull::Pulls;
 use crate::{Config, Error, cgroup};
 
@@ -70,10 +71,11 @@ impl House {
         self.spawn_with(Maps::of_cell(self.ids), job, place)
     }
 
-    /// A client that pulls for this run. It holds no credential.
-    pub(crate) fn registry(&self, leased: &LeasedRun) -> registry::Client {
+    /// A client that pulls for one run. It holds no credential, but may ask for a token that only pulls.
+    pub(crate) fn registry(&self, leased: &LeasedRun, desk: Desk) -> registry::Client {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
         registry::Client::anonymous(self.http.clone(), plain.into_iter().collect())
+            .with_pull_tokens(&leased.registry_address, Arc::new(desk))
     }
 
     fn spawn_with(

@@ -1,13 +1,15 @@
-//! Lease → cell → answers to its questions → finish. In: leased runs. Out: outcomes, log lines,
-//! announced blobs. Deliberately absent: any look into a user's file, any push credential.
+//! Lease → the publisher's leave → cell → answers to its questions → finish. In: leased runs. Out: outcomes,
+//! log lines, announced blobs. Deliberately absent: any look into a user's file, any push credential.
 
 mod answers;
 mod cgroup;
+mod desk;
 mod git;
 mod heartbeat;
 mod house;
 mod lease;
 mod log;
+mod mask;
 mod network;
 mod pull;
 mod session;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::Broker;
 use database::{Database, Hint, NewWorker};
 use model::{Failure, Platform};
 use tokio::sync::Semaphore;
@@ -39,6 +42,8 @@ pub struct Config {
     pub cores: usize,
     /// `crun`, `runc` or a path; the first that works when absent.
     pub runtime: Option<String>,
+    /// The socket of the publisher beside this worker.
+    pub broker: Broker,
     /// For git hosts and registries.
     pub egress: egress::Options,
 }

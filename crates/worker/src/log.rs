@@ -1,5 +1,6 @@
 //! The log of one run on its way to the database: lines are gathered for a moment and appended at
-//! their byte offset, in order. A database that is away for a while loses nothing: lines wait.
+//! their byte offset, in order, the run's secrets masked. A database that is away for a while loses
+//! nothing: lines wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use database::Database;
 use tokio::sync::{Notify, mpsc};
 
 use crate::lease::Lease;
+use crate::mask::{Mask, Masked};
 
 /// How long lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(200);
@@ -38,10 +40,10 @@ pub(crate) struct LogWriter {
 
 impl LogWriter {
     /// Starts writing for a lease.
-    pub(crate) fn start(database: Database, lease: Lease) -> (LogSink, Self) {
+    pub(crate) fn start(database: Database, lease: Lease, mask: &Mask) -> (LogSink, Self) {
         let (lines, queue) = mpsc::channel(WAITING);
         let lost = Arc::new(Notify::new());
-        let task = tokio::spawn(write_all(database, lease, queue, Arc::clone(&lost)));
+        let task = tokio::spawn(write_all(database, lease, queue, mask.begin(), Arc::clone(&lost)));
         (LogSink { lines }, Self { task, lost })
     }
 
@@ -54,12 +56,25 @@ impl LogWriter {
     }
 }
 
-async fn write_all(database: Database, lease: Lease, mut queue: mpsc::Receiver<String>, lost: Arc<Notify>) {
+async fn write_all(
+    database: Database,
+    lease: Lease,
+    mut queue: mpsc::Receiver<String>,
+    mut masked: Masked,
+    lost: Arc<Notify>,
+) {
     let mut offset = 0_i64;
-    let mut chunk = Vec::new();
-    while let Some(lines) = queue.recv().await {
-        chunk.extend_from_slice(lines.as_bytes());
-        gather(&mut queue, &mut chunk).await;
+    loop {
+        let mut lines = Vec::new();
+        let more = queue.recv().await;
+        let chunk = match &more {
+            Some(first) => {
+                lines.extend_from_slice(first.as_bytes());
+                gather(&mut queue, &mut lines).await;
+                masked.push(&lines)
+            }
+            None => masked.end(),
+        };
         for part in chunk.chunks(CHUNK) {
             if !append(&database, &lease, offset, part).await {
                 lost.notify_waiters();
@@ -67,7 +82,9 @@ async fn write_all(database: Database, lease: Lease, mut queue: mpsc::Receiver<S
             }
             offset += i64::try_from(part.len()).unwrap_or(0);
         }
-        chunk.clear();
+        if more.is_none() {
+            return;
+        }
     }
 }
 

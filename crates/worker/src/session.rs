@@ -1,4 +1,4 @@
-//! One leased run: cell, questions, log, end.
+//! One leased run: what it is granted, cell, questions, log, end.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -14,10 +14,12 @@ use tracing::Instrument;
 
 use crate::answers::Answers;
 use crate::cgroup::RunCgroup;
+use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
 use crate::log::{LogSink, LogWriter};
+use crate::mask::Mask;
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
@@ -41,15 +43,43 @@ pub(crate) async fn execute(
         };
         tracing::info!(registry = leased.registry_name, "run started");
         let mut hold = holding.hold(lease.clone());
-        let (log, writer) = LogWriter::start(house.database.clone(), lease.clone());
-        let outcome = build(&house, &leased, &lease, &mut hold, log, &stop).await;
+        let desk = Desk::new(house.config.broker.clone(), lease.clone());
+        let granted = tokio::select! {
+            granted = desk.grant(&leased.spec) => granted,
+            verdict = hold.ended() => return end_early(&house, &lease, &leased, verdict).await,
+            () = stop.cancelled() => Err(stopped()),
+        };
+        let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
+        let (log, writer) = LogWriter::start(house.database.clone(), lease.clone(), &mask);
+        let outcome = match granted {
+            Ok(granted) => build(&house, &leased, &lease, granted, &mut hold, &log, &stop).await,
+            Err(failure) => Some(failed(failure, None)),
+        };
+        if let Some(Outcome::Failed { failure, .. }) = &outcome {
+            log.write(format!("error: {failure}\n")).await;
+        }
+        drop(log);
         writer.finish(LOG_END).await;
         if let Some(outcome) = outcome {
-            finish(&house, &lease, &leased.scope, &outcome).await;
+            finish(&house, &lease, &leased.scope, &masked(outcome, &mask)).await;
         }
     }
     .instrument(span)
     .await;
+}
+
+/// Ended before anything began.
+async fn end_early(house: &House, lease: &Lease, leased: &LeasedRun, verdict: Verdict) {
+    if let Some(outcome) = verdict_outcome(verdict, leased) {
+        finish(house, lease, &leased.scope, &outcome).await;
+    }
+}
+
+fn masked(outcome: Outcome, mask: &Mask) -> Outcome {
+    match outcome {
+        Outcome::Failed { failure, revision } => failed(mask.failure(failure), revision),
+        other => other,
+    }
 }
 
 /// None when the lease was lost: then nothing may be written any more.
@@ -57,8 +87,9 @@ async fn build(
     house: &Arc<House>,
     leased: &LeasedRun,
     lease: &Lease,
+    granted: Granted,
     hold: &mut Hold,
-    log: LogSink,
+    log: &LogSink,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
     let job = job_of(house, leased);
@@ -67,8 +98,9 @@ async fn build(
     let (cgroup, outcome) = match spawned {
         (cgroup, Err(failure)) => (cgroup, Some(failed(failure, None))),
         (cgroup, Ok(cell)) => {
-            let answers = Answers::new(Arc::clone(house), leased.clone(), lease.clone(), cell.pid());
-            let outcome = converse(cell, answers, hold, &log, stop).await;
+            let preflight = granted.preflight.clone();
+            let answers = Answers::new(Arc::clone(house), leased.clone(), lease.clone(), granted, cell.pid());
+            let outcome = converse(cell, answers, preflight, hold, log, stop).await;
             (cgroup, outcome)
         }
     };
@@ -76,9 +108,6 @@ async fn build(
     // A cell that ended by itself has removed its folder; one that was killed has not.
     if !matches!(outcome, Some(Outcome::Publishing { .. } | Outcome::Succeeded { .. })) {
         clear(Arc::clone(house), lease).await;
-    }
-    if let Some(Outcome::Failed { failure, .. }) = &outcome {
-        log.write(format!("error: {failure}\n")).await;
     }
     outcome
 }
@@ -118,6 +147,7 @@ async fn clear(house: Arc<House>, lease: &Lease) {
 async fn converse(
     cell: CellProcess,
     answers: Answers,
+    preflight: Preflight,
     hold: &mut Hold,
     log: &LogSink,
     stop: &CancellationToken,
@@ -127,10 +157,12 @@ async fn converse(
     let replies = write(Arc::clone(&channel));
     let answers = Arc::new(answers);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut refused = std::pin::pin!(refused(preflight));
     let outcome = loop {
         let packet = tokio::select! {
             packet = packets.recv() => packet,
             verdict = hold.ended() => break verdict_outcome(verdict, &answers.leased),
+            failure = &mut refused => break Some(failed(failure, None)),
             () = stop.cancelled() => break Some(failed(stopped(), None)),
         };
         match packet {
@@ -160,6 +192,14 @@ async fn converse(
     };
     end(cell).await;
     outcome
+}
+
+/// Waits for a preflight that fails.
+async fn refused(preflight: Preflight) -> Failure {
+    match preflight.await {
+        Err(failure) => failure,
+        Ok(()) => std::future::pending().await,
+    }
 }
 
 /// Kills what is left of the cell and waits for it.

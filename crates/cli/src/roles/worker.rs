@@ -13,7 +13,8 @@ use super::{RoleArgs, block_on, stop_signal};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  slipway worker --store /var/lib/slipway/store --database-url postgres://slipway_worker:…@db/slipway
+  slipway worker --store /var/lib/slipway/store --publisher-socket /run/slipway/publisher.sock \\
+    --database-url postgres://slipway_worker:…@db/slipway
 
 Started as root it makes what builds need (users, subordinate ids, cgroups, a tun device) and then
 gives root up. Started as an ordinary user it makes do with what the host gives: `slipway doctor`.")]
@@ -23,6 +24,10 @@ pub(crate) struct WorkerArgs {
     /// Folder of the content store, on a disk of its own if possible; one worker a store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
+    /// The publisher's socket: it is asked before a run is built whether the image may be pushed, and for
+    /// the run's own secrets
+    #[arg(long, env = "SLIPWAY_PUBLISHER_SOCKET")]
+    publisher_socket: PathBuf,
     /// Name shown in lists [default: the host's name]
     #[arg(long, env = "SLIPWAY_WORKER_NAME")]
     name: Option<String>,
@@ -57,6 +62,7 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             slots: args.slots,
             cores: args.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             runtime: args.runtime,
+            broker: broker::Broker::at(std::path::absolute(&args.publisher_socket)?),
             egress: egress::Options::default(),
         };
         worker::run(config, database, stop).await?;

@@ -133,11 +133,13 @@ fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Resu
     let store = layout.store().into_os_string();
     let slots = args.slots.to_string();
     let mut worker = vec!["--store".into(), store.clone(), "--slots".into(), slots.into()];
+    let socket = || layout.runtime.join("publisher.sock").into_os_string();
+    worker.extend(["--publisher-socket".into(), socket()]);
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
     let key = |role| [OsString::from("--key-file"), layout.key(role).into_os_string()];
-    let mut publisher = vec!["--store".into(), store];
+    let mut publisher = vec!["--store".into(), store, "--socket".into(), socket()];
     publisher.extend(key("publisher"));
     let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
     server.extend(key("server"));

@@ -1,7 +1,9 @@
 //! A database, a store with a worker played by the test, and a publisher, beside a registry.
+#![allow(dead_code, reason = "each file of tests uses its part")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use content::Store;
@@ -9,9 +11,9 @@ use database::{CreateRun, LeasedRun, NewCredential, NewRegistry, NewRun, NewWork
 use identity::SignIn;
 use model::{
     BuildSpec, BuiltImage, CredentialKind, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform,
-    RunId, SourceSpec, WorkerId,
+    RunId, SourceSpec, Trust, WorkerId,
 };
-use publisher::IdentityOptions;
+use publisher::{DeskSocket, IdentityOptions};
 use tempfile::TempDir;
 use test_support::TestDatabase;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +44,7 @@ impl<R> World<R> {
             store: store.id(),
             name: "w".into(),
             platform: Platform::host(),
-            slots: 1,
+            slots: 8,
         };
         db.worker.register_worker(&new).await.unwrap();
         Self { db, registry, store, worker, folder, stop: CancellationToken::new(), publisher: None }
@@ -57,16 +59,23 @@ impl<R> World<R> {
         let key = self.folder.path().join("key");
         vault::make_key_file(&key).unwrap();
         let vault = Vault::open(&key).unwrap();
-        self.declare(sign_in, &vault).await;
+        self.declare(sign_in).await;
         let store = self.folder.path().to_owned();
-        let config = publisher::Config { store, vault, identity, egress: egress::Options::default() };
+        let listener = broker::bind(&self.socket()).unwrap();
+        let desk = DeskSocket { listener, uid: nix::unistd::getuid().as_raw() };
+        let config = publisher::Config { store, vault, identity, desk, egress: egress::Options::default() };
         let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
         self.publisher =
             Some(tokio::spawn(async move { publisher::run(config, database, stop).await.unwrap() }));
     }
 
+    /// Where the publisher is asked.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("desk")
+    }
+
     /// Writes the sign-in into the database as an administrator does: its secret apart, and sealed.
-    async fn declare(&self, sign_in: SignIn, vault: &Vault) {
+    async fn declare(&self, sign_in: SignIn) {
         let credential = || "registry".to_owned();
         let (sign_in, username, secret) = match sign_in {
             SignIn::Anonymous => (model::SignIn::Anonymous, None, None),
@@ -89,10 +98,7 @@ impl<R> World<R> {
             }
         };
         if let Some(secret) = secret {
-            let sealed = vault.seal("credential/local/registry", &secret).unwrap();
-            let (registry, name, kind) = ("local".into(), credential(), CredentialKind::Registry);
-            let new = NewCredential { registry, name, kind, username, known_hosts: None, sealed };
-            self.db.server.put_credential(&new).await.unwrap();
+            self.credential("registry", CredentialKind::Registry, username.as_deref(), &secret).await;
         }
         let found = self.db.server.get_registry("local").await.unwrap().unwrap();
         let row = NewRegistry {
@@ -141,16 +147,44 @@ impl<R> World<R> {
     }
 
     pub(crate) async fn lease(&self, images: &[&str]) -> LeasedRun {
+        self.lease_with(images, Trust::Trusted, &[], None).await
+    }
+
+    /// A run that names credentials.
+    pub(crate) async fn lease_with(
+        &self,
+        images: &[&str],
+        trust: Trust,
+        secrets: &[(&str, &str)],
+        source_credential: Option<&str>,
+    ) -> LeasedRun {
         let source = SourceSpec::parse_git("https://example.com/a.git").unwrap();
         let spec = BuildSpec {
             images: images.iter().map(|&name| name.to_owned()).collect(),
+            secrets: secrets.iter().map(|&(id, name)| (id.to_owned(), name.to_owned())).collect(),
+            source_credential: source_credential.map(str::to_owned),
             ..BuildSpec::new(source)
         };
-        let new = NewRun { max_attempts: 1, ..NewRun::quick("local", spec) };
+        let new = NewRun { max_attempts: 1, trust, ..NewRun::quick("local", spec) };
         let CreateRun::Created(_) = self.db.server.create_run(new).await.unwrap() else {
             panic!("it is new")
         };
         self.db.worker.lease_next(self.worker).await.unwrap().unwrap()
+    }
+
+    /// Writes a credential as the server does.
+    pub(crate) async fn credential(
+        &self,
+        name: &str,
+        kind: CredentialKind,
+        user: Option<&str>,
+        secret: &str,
+    ) {
+        let vault = Vault::open(&self.folder.path().join("key")).unwrap();
+        let sealed = vault.seal(&format!("credential/local/{name}"), secret).unwrap();
+        let (registry, name, username) = ("local".into(), name.to_owned(), user.map(str::to_owned));
+        let new = NewCredential { registry, name, kind, username, known_hosts: None, sealed };
+        self.db.server.put_credential(&new).await.unwrap();
     }
 
     pub(crate) async fn finish(&self, leased: &LeasedRun, image: BuiltImage) {

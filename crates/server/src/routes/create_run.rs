@@ -16,7 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
-use crate::new_run::{fill_images, notify_of};
+use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -51,6 +51,7 @@ pub(crate) async fn create_run(
     let idempotency = IdempotencyKey::of(&headers, &new)?;
     let spec = BuildSpec::from(new.build);
     check_spec(&app, &registry.name, &spec).await?;
+    check_use_of_credentials(&caller, None, &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);
     row.cause = Cause::Manual { by: Some(caller.name().to_owned()) };
     row.trust = new.trust.unwrap_or(Trust::Trusted);

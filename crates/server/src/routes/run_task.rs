@@ -15,7 +15,7 @@ use crate::api::{Build, NewTaskRun, Run};
 use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::problem::Problem;
-use crate::new_run::{fill_images, notify_of};
+use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
 
 /// Run a task.
 ///
@@ -48,6 +48,7 @@ pub(crate) async fn run_task(
     let build = patched(&Build::from(task.spec.build.clone()), new.build.unwrap_or_default())?;
     let spec = BuildSpec::from(build);
     check_spec(&app, &registry.name, &spec).await?;
+    check_use_of_credentials(&caller, Some(&task.spec.build), &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);
     row.task = Some((task.id, task.name.clone()));
     row.cause = Cause::Manual { by: Some(caller.name().to_owned()) };

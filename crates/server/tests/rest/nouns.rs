@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, json_of, problem};
+use model::Role;
+
+use crate::world::{World, client, json_of, problem, token};
 
 const SECRET: &str = "hunter2-very-secret";
 
@@ -173,4 +175,35 @@ async fn what_is_named_by_others_is_not_forgotten() {
     task["build"]["source_credential"] = json!("git");
     assert_eq!(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap().status(), 201);
     assert_eq!(problem(world.http.delete(&credential).send().await.unwrap()).await.1, "in_use");
+}
+
+#[tokio::test]
+async fn a_submitter_uses_credentials_only_as_a_task_says() {
+    let world = World::new().await;
+    let credential = world.url("/v1/registries/local/credentials/git");
+    world.http.put(&credential).json(&json!({ "kind": "git", "secret": SECRET })).send().await.unwrap();
+    let mut task = task();
+    task["build"]["source_credential"] = json!("git");
+    world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap();
+    let submitter = client(Some(&token(&world.db, Role::Submitter, None).await));
+    let runs = world.url("/v1/registries/local/tasks/app/runs");
+    let run =
+        async |build: Value| submitter.post(&runs).json(&json!({ "build": build })).send().await.unwrap();
+    assert_eq!(run(json!({ "build_args": { "A": "1" } })).await.status(), 201);
+    for elsewhere in [
+        json!({ "source": "https://evil.example/team/app.git#main" }),
+        json!({ "source": "https://example.com/team/app.git#refs/pull/1/head" }),
+        json!({ "dockerfile": "Mine" }),
+    ] {
+        let (status, kind, said) = problem(run(elsewhere.clone()).await).await;
+        assert_eq!((status, kind.as_str()), (403, "role_too_small"), "{elsewhere}: {said}");
+    }
+    assert_eq!(run(json!({ "source_credential": null, "dockerfile": "Mine" })).await.status(), 201);
+    let quick = json!({ "source": "https://evil.example/a.git", "source_credential": "git" });
+    let quick = submitter.post(world.url("/v1/registries/local/runs")).json(&quick).send().await.unwrap();
+    assert_eq!(problem(quick).await.1, "role_too_small");
+    let clear = json!({ "source": "http://git.example/a.git", "source_credential": "git" });
+    let clear = world.post("/v1/registries/local/runs").json(&clear).send().await.unwrap();
+    let (status, _, said) = problem(clear).await;
+    assert_eq!((status, said["field"].as_str()), (422, Some("source_credential")), "{said}");
 }

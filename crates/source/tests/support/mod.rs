@@ -87,6 +87,10 @@ impl Outside for TestOutside {
         Ok(ByteStream::whole(Cursor::new(self.upload.clone())))
     }
 
+    fn source_found(&self, _: &model::GitRevision) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn resolve(&self, _: &ImageReference, _: &Platform) -> Result<ResolvedImage, Failure> {
         panic!("a source asks for no image")
     }

@@ -19,7 +19,7 @@ async fn read(answered: Answered) -> Vec<u8> {
 }
 
 async fn refused(repository: &str) -> (String, Blame, String) {
-    let failure = refs(&client(), repository).await.err().unwrap();
+    let failure = refs(&client(), repository, None).await.err().unwrap();
     (failure.kind.clone(), failure.blame, failure.to_string())
 }
 
@@ -47,12 +47,12 @@ async fn refs_and_pack_come_as_git_sends_them() {
     let repository = TestRepository::new();
     let tip = repository.commit(&[("word", "hello")]);
     let server = GitServer::start(&repository);
-    let advertisement = read(refs(&client(), &server.url()).await.unwrap()).await;
+    let advertisement = read(refs(&client(), &server.url(), None).await.unwrap()).await;
     assert!(advertisement.starts_with(b"001e# service=git-upload-pack\n0000"));
     assert!(String::from_utf8_lossy(&advertisement).contains(&tip));
 
     let body = format!("0032want {tip}\n00000009done\n");
-    let pack = read(upload_pack(&client(), &server.url(), body.clone()).await.unwrap()).await;
+    let pack = read(upload_pack(&client(), &server.url(), None, body.clone()).await.unwrap()).await;
     assert!(pack.starts_with(b"0008NAK\nPACK"), "{:?}", String::from_utf8_lossy(&pack));
 
     let requests = server.requests();
@@ -128,7 +128,7 @@ async fn a_redirect_is_followed_within_its_origin_only() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 4\r\nConnection: close\r\n\r\n0000";
     let renamed =
         host_that_answers(vec![redirect("/new.git/info/refs?service=git-upload-pack"), answer.to_owned()]);
-    assert_eq!(read(refs(&client(), &format!("http://{renamed}/a.git")).await.unwrap()).await, b"0000");
+    assert_eq!(read(refs(&client(), &format!("http://{renamed}/a.git"), None).await.unwrap()).await, b"0000");
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn an_answer_that_breaks_off_or_has_no_end_fails() {
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-result\r\nConnection: close\r\n";
     let cut = host_that_answers(vec![format!("{head}Content-Length: 100\r\n\r\n0008NAK")]);
-    let answered = upload_pack(&client(), &format!("http://{cut}/a.git"), "0000").await.unwrap();
+    let answered = upload_pack(&client(), &format!("http://{cut}/a.git"), None, "0000").await.unwrap();
     let failure = answered.try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.blame), ("repository_unreachable", Blame::Service));
 

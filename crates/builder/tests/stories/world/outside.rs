@@ -133,6 +133,10 @@ impl Outside for MemoryOutside {
         Err(absent())
     }
 
+    fn source_found(&self, _: &model::GitRevision) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn resolve(&self, _image: &ImageReference, _platform: &Platform) -> Result<ResolvedImage, Failure> {
         Err(absent())
     }
