@@ -1,7 +1,7 @@
 //! Questions over a real socket.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn question(token: &str, ask: Ask) -> Question {
     Question { run: RunId(uuid::Uuid::nil()), epoch: Epoch(3), token: LeaseToken(token.into()), ask }
 }
 
-fn start(path: &PathBuf, uid: u32) -> CancellationToken {
+fn start(path: &Path, uid: u32) -> CancellationToken {
     let stop = CancellationToken::new();
     tokio::spawn(serve(bind(path).unwrap(), uid, Arc::new(Publisher), stop.clone()));
     stop

@@ -82,9 +82,11 @@ async fn a_wrong_credential_of_the_registry_is_told_and_kept_to_the_publisher() 
     repository.commit_to("main", &[("Dockerfile", &dockerfile)]);
     let spec =
         json!({ "source": { "type": "git", "url": git.url(), "ref": "main" }, "images": ["trouble:1"] });
-    let failure = failure_of(&world, spec).await;
+    let run = world.submit(spec).await;
+    let failure = world.ended(&run).await["failure"].clone();
     assert_eq!(failure["kind"], "registry_denied", "{failure}");
     assert_eq!(failure["blame"], "user");
+    assert!(!world.run_log(&run).await.contains("RUN echo built"), "nothing is built in vain");
     assert!(!world.log().contains("hunter2"), "the password is in no log");
 }
 

@@ -160,3 +160,35 @@ async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     assert_eq!(world.ended(leased.run).await.status, RunStatus::Succeeded);
     assert_eq!(world.count("PUT", "/blobs/"), 2, "the layer once, and the configuration");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_source_keeps_the_tag_whatever_the_order_of_finishing() {
+    let mut world = world(LocalRegistry::start()).await;
+    world.publish(SignIn::Anonymous).await;
+    let task = world.task("app").await;
+    let images = ["app:latest", "app:old"];
+    let older = world.lease_of(&task, &images).await;
+    let newer = world.lease_of(&task, &["app:latest"]).await;
+    let (old, new) = (world.image(&[("old", STORE)]), world.image(&[("new", STORE)]));
+    let (old_digest, new_digest) = (old.manifest.digest.clone(), new.manifest.digest.clone());
+
+    world.finish(&newer, new).await;
+    assert_eq!(world.ended(newer.run).await.status, RunStatus::Succeeded);
+    world.finish(&older, old).await;
+    let ended = world.ended(older.run).await;
+    assert_eq!(ended.status, RunStatus::Succeeded, "{:?}", ended.failure);
+    let skipped: Vec<_> = ended.skipped.iter().map(|tag| (tag.tag.as_str(), tag.superseded_by)).collect();
+    assert_eq!(skipped, [("latest", newer.run)]);
+    assert_eq!(world.registry.manifest_digest("app", "latest"), new_digest.as_str());
+    assert_eq!(
+        world.registry.manifest_digest("app", "old"),
+        old_digest.as_str(),
+        "nobody else wants this one"
+    );
+    let by_digest = format!("/app/manifests/{}", old_digest.as_str());
+    assert_eq!(world.count("PUT", &by_digest), 1, "what lost its tag can be pulled by its digest");
+
+    let again = world.lease_of(&task, &["app:latest"]).await;
+    world.finish(&again, world.image(&[("newest", STORE)])).await;
+    assert!(world.ended(again.run).await.skipped.is_empty(), "a later run takes the tag over");
+}

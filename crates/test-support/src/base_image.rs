@@ -23,10 +23,23 @@ const APPLETS: [&str; 22] = [
 /// # Panics
 /// `busybox-static` or `skopeo` is missing, or the registry refuses.
 pub fn push_busybox(registry: &str, repository_and_tag: &str) {
+    push(registry, repository_and_tag, &[]);
+}
+
+/// As [`push_busybox`], as a user: `name:password`.
+///
+/// # Panics
+/// As [`push_busybox`].
+pub fn push_busybox_as(user: &str, registry: &str, repository_and_tag: &str) {
+    push(registry, repository_and_tag, &["--dest-creds", user]);
+}
+
+fn push(registry: &str, repository_and_tag: &str, arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_layout(folder.path());
     let output = Command::new("skopeo")
         .args(["copy", "--quiet", "--dest-tls-verify=false"])
+        .args(arguments)
         .arg(format!("oci:{}:base", folder.path().display()))
         .arg(format!("docker://{registry}/{repository_and_tag}"))
         .stdin(Stdio::null())

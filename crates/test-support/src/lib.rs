@@ -11,7 +11,7 @@ mod registry;
 mod token_registry;
 
 pub use azure::{FakeAzure, IDENTITY_HEADER, Principal};
-pub use base_image::push_busybox;
+pub use base_image::{push_busybox, push_busybox_as};
 pub use database::TestDatabase;
 pub use git::{Entry, GitRequest, GitServer, TestRepository};
 pub use namespace::in_its_own_network;

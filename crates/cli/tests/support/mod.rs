@@ -284,7 +284,9 @@ pub(crate) fn slipway() -> PathBuf {
         let built = program.metadata().and_then(|meta| meta.modified()).expect("the program is built");
         let built = built.duration_since(std::time::UNIX_EPOCH).expect("a time after 1970").as_nanos();
         let user = nix::unistd::Uid::effective();
-        let folder = PathBuf::from(format!("/tmp/slipway-under-test-{user}"));
+        // Another checkout's tests may run at the same time.
+        let checkout = content::digest_of(env!("CARGO_MANIFEST_DIR").as_bytes());
+        let folder = PathBuf::from(format!("/tmp/slipway-under-test-{user}-{}", &checkout.hex()[..8]));
         std::fs::create_dir_all(&folder).expect("a folder for the program");
         let owner = std::os::unix::fs::MetadataExt::uid(&folder.metadata().expect("a folder"));
         assert_eq!(owner, user.as_raw(), "{} is somebody else's", folder.display());

@@ -11,7 +11,7 @@ use database::{CreateRun, LeasedRun, NewCredential, NewRegistry, NewRun, NewWork
 use identity::SignIn;
 use model::{
     BuildSpec, BuiltImage, CredentialKind, Descriptor, Layer, LayerSource, Manifest, MediaType, Platform,
-    RunId, SourceSpec, Trust, WorkerId,
+    RunId, SourceSpec, TaskId, TaskSpec, Trust, WorkerId,
 };
 use publisher::{DeskSocket, IdentityOptions};
 use tempfile::TempDir;
@@ -165,11 +165,32 @@ impl<R> World<R> {
             source_credential: source_credential.map(str::to_owned),
             ..BuildSpec::new(source)
         };
-        let new = NewRun { max_attempts: 1, trust, ..NewRun::quick("local", spec) };
+        self.lease_new(NewRun { max_attempts: 1, trust, ..NewRun::quick("local", spec) }).await
+    }
+
+    async fn lease_new(&self, new: NewRun) -> LeasedRun {
         let CreateRun::Created(_) = self.db.server.create_run(new).await.unwrap() else {
             panic!("it is new")
         };
         self.db.worker.lease_next(self.worker).await.unwrap().unwrap()
+    }
+
+    /// A saved task.
+    pub(crate) async fn task(&self, name: &str) -> (TaskId, String) {
+        let source = SourceSpec::parse_git("https://example.com/a.git").unwrap();
+        let build = BuildSpec::new(source);
+        let spec = TaskSpec { build, enabled: true, triggers: Vec::new(), notify: Vec::new() };
+        let row = self.db.server.create_task("local", name, &spec, None).await.unwrap().unwrap();
+        (row.id, row.name)
+    }
+
+    /// A run of a task.
+    pub(crate) async fn lease_of(&self, task: &(TaskId, String), images: &[&str]) -> LeasedRun {
+        let source = SourceSpec::parse_git("https://example.com/a.git").unwrap();
+        let images = images.iter().map(|&name| name.to_owned()).collect();
+        let spec = BuildSpec { images, ..BuildSpec::new(source) };
+        let task = Some(task.clone());
+        self.lease_new(NewRun { max_attempts: 1, task, ..NewRun::quick("local", spec) }).await
     }
 
     /// Writes a credential as the server does.
