@@ -33,6 +33,13 @@ async fn a_killed_worker_leaves_nothing_and_loses_nothing(identity: Identity) {
     let repository = TestRepository::new();
     repository.commit_to("main", &[("Dockerfile", STUBBORN)]);
     let git = GitServer::start(&repository);
+    // What an earlier story killed may still be on its way out.
+    let nothing = async {
+        while !Residue::now(&world.data).is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), nothing).await.expect("earlier stories left something");
     let before = Residue::now(&world.data);
 
     let run = world.submit(spec(&git, &base)).await;

@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use broker::RunSecrets;
 use bytes::Bytes;
+use content::Store;
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
 use model::{Failure, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 
 use crate::desk::{Granted, Preflight};
-use crate::house::House;
 use crate::lease::Lease;
+use crate::pull::Pulls;
 use crate::{git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
@@ -24,9 +25,18 @@ const UPLOAD_PACK_REQUEST: usize = 16 << 20;
 /// How many blobs a cell may have open and unfinished.
 const OPEN_BLOBS: usize = 1024;
 
+/// What all runs of a worker share, as far as answers go.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) store: Arc<Store>,
+    pub(crate) database: Database,
+    pub(crate) http: egress::Client,
+    pub(crate) pulls: Arc<Pulls>,
+}
+
 /// What is needed to answer the questions of one run.
 pub(crate) struct Answers {
-    pub(crate) house: Arc<House>,
+    means: Means,
     pub(crate) leased: LeasedRun,
     pub(crate) lease: Lease,
     /// The cell's first process, whose namespaces get the network.
@@ -42,17 +52,14 @@ pub(crate) struct Answers {
 pub(crate) type Reply = (Answer, Vec<OwnedFd>);
 
 impl Answers {
-    pub(crate) fn new(
-        house: Arc<House>,
-        leased: LeasedRun,
-        lease: Lease,
-        granted: Granted,
-        pid: u32,
-    ) -> Self {
+    pub(crate) fn new(means: Means, leased: LeasedRun, lease: Lease, granted: Granted, pid: u32) -> Self {
         let Granted { desk, preflight, secrets } = granted;
-        let registry = house.registry(&leased, desk);
+        let plain = leased.plain_http.then(|| leased.registry_address.clone());
+        // It holds no credential, but may ask for a token that only pulls.
+        let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
+            .with_pull_tokens(&leased.registry_address, Arc::new(desk));
         let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
-        Self { house, leased, lease, pid, registry, secrets, preflight, blobs, next }
+        Self { means, leased, lease, pid, registry, secrets, preflight, blobs, next }
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -69,20 +76,20 @@ impl Answers {
         match question {
             Question::GitRefs => {
                 let bytes =
-                    git::refs(self.house.http.http(), self.repository()?, self.secrets.git.as_ref()).await?;
+                    git::refs(self.means.http.http(), self.repository()?, self.secrets.git.as_ref()).await?;
                 self.stream(bytes, ended)
             }
             Question::GitUploadPack => {
                 let body = beside.into_iter().next().ok_or_else(out_of_order)?;
                 let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
-                let (http, credential) = (self.house.http.http(), self.secrets.git.as_ref());
+                let (http, credential) = (self.means.http.http(), self.secrets.git.as_ref());
                 let bytes = git::upload_pack(http, self.repository()?, credential, body).await?;
                 self.stream(bytes, ended)
             }
             Question::Upload => self.stream(self.upload()?, ended),
             Question::SourceFound { revision } => {
                 let Lease { run, epoch, token, .. } = &self.lease;
-                let written = self.house.database.source_found(*run, *epoch, token, &revision).await;
+                let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
                 written.map_err(|error| error.failure())?;
                 Ok((Answer::Done, Vec::new()))
             }
@@ -92,11 +99,11 @@ impl Answers {
                 Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
             }
             Question::ImageBlob { image, blob } => {
-                let file = self.house.pulls.blob(&self.house.store, &self.registry, &image, &blob).await?;
+                let file = self.means.pulls.blob(&self.means.store, &self.registry, &image, &blob).await?;
                 Ok((Answer::File, vec![file.into()]))
             }
             Question::StoredBlob { digest } => {
-                let file = self.house.store.open_blob(&self.leased.scope, &digest);
+                let file = self.means.store.open_blob(&self.leased.scope, &digest);
                 let file = file.map_err(|error| error.failure())?.ok_or_else(|| blob_missing(&digest))?;
                 Ok((Answer::File, vec![file.into()]))
             }
@@ -132,7 +139,7 @@ impl Answers {
     /// The uploaded archive, chunk after chunk, as the server stored it.
     fn upload(&self) -> Result<impl Stream<Item = Result<Bytes, Failure>> + Send + use<>, Failure> {
         let SourceSpec::Upload { .. } = self.leased.spec.source else { return Err(out_of_order()) };
-        let (database, lease) = (self.house.database.clone(), self.lease.clone());
+        let (database, lease) = (self.means.database.clone(), self.lease.clone());
         Ok(stream::try_unfold((database, lease, 0), |(database, lease, chunk)| async move {
             let bytes = source_chunk(&database, &lease, chunk).await?;
             Ok(bytes.map(|bytes| (Bytes::from(bytes), (database, lease, chunk + 1))))
@@ -143,7 +150,7 @@ impl Answers {
     async fn cache_lookup(&self, keys: &[CacheKey]) -> Result<Reply, Failure> {
         let keys: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
         let lease = &self.lease;
-        let found = self.house.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
+        let found = self.means.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
         let found = found.map_err(|error| error.failure())?;
         let hits = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
         Ok((Answer::Cache { hits }, Vec::new()))
@@ -152,13 +159,13 @@ impl Answers {
     /// A row whose blob is gone from the store is a miss.
     fn usable(&self, entry: database::CacheEntry) -> Option<port::CacheHit> {
         let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None }) };
-        let stored = self.house.store.open_blob(&self.leased.scope, &layer.blob.digest);
+        let stored = self.means.store.open_blob(&self.leased.scope, &layer.blob.digest);
         let layer = port::CacheLayer { diff_id: layer.diff_id, blob: layer.blob };
         stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer) })
     }
 
     fn new_blob(&self) -> Result<Reply, Failure> {
-        let file = self.house.store.new_blob().map_err(|error| error.failure())?;
+        let file = self.means.store.new_blob().map_err(|error| error.failure())?;
         let theirs = file.try_clone().map_err(|error| internal(&error))?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,11 +181,11 @@ impl Answers {
             let file = self.blobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let file = file.ok_or_else(out_of_order)?;
             let (store, scope, digest) =
-                (Arc::clone(&self.house.store), self.leased.scope.clone(), blob.digest.clone());
+                (Arc::clone(&self.means.store), self.leased.scope.clone(), blob.digest.clone());
             let linked = tokio::task::spawn_blocking(move || store.link(&file, &scope, &digest)).await;
             linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())?;
         }
-        let (database, lease) = (&self.house.database, &self.lease);
+        let (database, lease) = (&self.means.database, &self.lease);
         if let Some(cache) = ready.cache {
             let layer =
                 cache.layer.map(|layer| database::CacheLayer { diff_id: layer.diff_id, blob: layer.blob });

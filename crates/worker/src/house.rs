@@ -9,7 +9,7 @@ use database::{Database, LeasedRun};
 use model::{Failure, WorkerId};
 use tokio::sync::Notify;
 
-use crate::desk::Desk;
+use crate::answers::Means;
 use crate::pull::Pulls;
 use crate::{Config, Error, cgroup};
 
@@ -20,7 +20,7 @@ pub(crate) struct House {
     pub(crate) store: Arc<Store>,
     pub(crate) database: Database,
     pub(crate) http: egress::Client,
-    pub(crate) pulls: Pulls,
+    pub(crate) pulls: Arc<Pulls>,
     pub(crate) boot_id: String,
     /// Rung when there may be a run to lease.
     pub(crate) work: Notify,
@@ -44,7 +44,7 @@ impl House {
             store: Arc::new(store),
             database,
             http: egress::Client::new(&config.egress).map_err(|error| error.failure())?,
-            pulls: Pulls::default(),
+            pulls: Arc::default(),
             boot_id: boot_id.trim().to_owned(),
             work: Notify::new(),
             beat: Notify::new(),
@@ -71,11 +71,10 @@ impl House {
         self.spawn_with(Maps::of_cell(self.ids), job, place)
     }
 
-    /// A client that pulls for one run. It holds no credential, but may ask for a token that only pulls.
-    pub(crate) fn registry(&self, leased: &LeasedRun, desk: Desk) -> registry::Client {
-        let plain = leased.plain_http.then(|| leased.registry_address.clone());
-        registry::Client::anonymous(self.http.clone(), plain.into_iter().collect())
-            .with_pull_tokens(&leased.registry_address, Arc::new(desk))
+    /// What answers need.
+    pub(crate) fn means(&self) -> Means {
+        let (store, pulls) = (Arc::clone(&self.store), Arc::clone(&self.pulls));
+        Means { store, database: self.database.clone(), http: self.http.clone(), pulls }
     }
 
     fn spawn_with(

@@ -99,8 +99,9 @@ async fn build(
         (cgroup, Err(failure)) => (cgroup, Some(failed(failure, None))),
         (cgroup, Ok(cell)) => {
             let preflight = granted.preflight.clone();
-            let answers = Answers::new(Arc::clone(house), leased.clone(), lease.clone(), granted, cell.pid());
-            let outcome = converse(cell, answers, preflight, hold, log, stop).await;
+            let answers = Answers::new(house.means(), leased.clone(), lease.clone(), granted, cell.pid());
+            let outcome = converse(cell.channel(), answers, preflight, hold, log, stop).await;
+            end(cell).await;
             (cgroup, outcome)
         }
     };
@@ -145,20 +146,19 @@ async fn clear(house: Arc<House>, lease: &Lease) {
 
 /// Answers the cell until it ends or has to end.
 async fn converse(
-    cell: CellProcess,
+    channel: Arc<Channel>,
     answers: Answers,
     preflight: Preflight,
     hold: &mut Hold,
     log: &LogSink,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
-    let channel = cell.channel();
     let mut packets = read(Arc::clone(&channel));
     let replies = write(Arc::clone(&channel));
     let answers = Arc::new(answers);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut refused = std::pin::pin!(refused(preflight));
-    let outcome = loop {
+    loop {
         let packet = tokio::select! {
             packet = packets.recv() => packet,
             verdict = hold.ended() => break verdict_outcome(verdict, &answers.leased),
@@ -189,9 +189,7 @@ async fn converse(
             Some(Packet { message: ToWorker::Unshared, .. }) => {}
             None => break Some(failed(died(), None)),
         }
-    };
-    end(cell).await;
-    outcome
+    }
 }
 
 /// Waits for a preflight that fails.
@@ -298,3 +296,6 @@ async fn finish(house: &House, lease: &Lease, scope: &str, outcome: &Outcome) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,14 @@ impl Residue {
     }
 }
 
+impl Residue {
+    /// Whether there is nothing at all.
+    pub(crate) fn is_none(&self) -> bool {
+        let Self { processes, mounts, cgroups, folders } = self;
+        processes.is_empty() && mounts.is_empty() && cgroups.is_empty() && folders.is_empty()
+    }
+}
+
 /// Processes whose parent is `pid`.
 pub(crate) fn children_of(pid: i32) -> Vec<i32> {
     processes().filter(|child| parent_of(*child) == Some(pid)).collect()

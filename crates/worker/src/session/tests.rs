@@ -1,0 +1,217 @@
+//! A hostile cell, played by the test at the other end of the port: it asks for each forbidden thing.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Mutex;
+
+use broker::{Broker, GitSecret, RunSecrets, Secret};
+use content::Store;
+use database::{CreateRun, NewRun, NewWorker};
+use model::{BuildSpec, Platform, SourceSpec, WorkerId};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_support::TestDatabase;
+use uuid::Uuid;
+
+use super::*;
+use crate::answers::Means;
+
+const SECRET: &str = "hunter2-of-the-source";
+
+/// A run that was leased, with everything around it but a real cell.
+struct World {
+    db: TestDatabase,
+    store: Arc<Store>,
+    host: Host,
+    leased: LeasedRun,
+    _folder: TempDir,
+}
+
+/// A git host that redirects one repository to another, and another host.
+struct Host {
+    address: String,
+    /// Paths that were asked for, and the credential that came along.
+    seen: Arc<Mutex<Vec<(String, Option<String>)>>>,
+}
+
+impl Host {
+    /// `/declared.git` leads to `/other.git`; `/elsewhere.git` to another origin.
+    fn start(elsewhere: Option<&str>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let seen: Arc<Mutex<Vec<_>>> = Arc::default();
+        let (seen_here, elsewhere) = (Arc::clone(&seen), elsewhere.map(str::to_owned));
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let lines = BufReader::new(connection.try_clone().unwrap()).lines();
+                let lines: Vec<String> =
+                    lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                let path = lines[0].split(' ').nth(1).unwrap().to_owned();
+                let credential =
+                    lines.iter().find_map(|line| line.strip_prefix("authorization: ").map(str::to_owned));
+                let answer = match (&elsewhere, path.strip_prefix("/declared.git")) {
+                    (Some(origin), Some(rest)) => redirect(&format!("http://{origin}/declared.git{rest}")),
+                    (None, Some(rest)) => redirect(&format!("/other.git{rest}")),
+                    _ => {
+                        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+                    }
+                };
+                seen_here.lock().unwrap().push((path, credential));
+                let _ = connection.write_all(answer.as_bytes());
+            }
+        });
+        Self { address, seen }
+    }
+
+    fn seen(&self) -> Vec<(String, Option<String>)> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn redirect(to: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+impl World {
+    async fn new(host: Host) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path()).unwrap());
+        let db = TestDatabase::new().await;
+        db.server.upsert_registry("local", "127.0.0.1:1", true).await.unwrap();
+        let worker = WorkerId(Uuid::now_v7());
+        let (name, platform) = ("w".into(), Platform::host());
+        let new = NewWorker { id: worker, store: store.id(), name, platform, slots: 1 };
+        db.worker.register_worker(&new).await.unwrap();
+        let url = format!("http://{}/declared.git", host.address);
+        let spec = BuildSpec::new(SourceSpec::parse_git(&url).unwrap());
+        let CreateRun::Created(_) = db.server.create_run(NewRun::quick("local", spec)).await.unwrap() else {
+            panic!("it is new")
+        };
+        let leased = db.worker.lease_next(worker).await.unwrap().unwrap();
+        Self { db, store, host, leased, _folder: folder }
+    }
+
+    /// The worker's end of the port serves whatever `cell` asks; answers the run's outcome.
+    async fn serve(&self, cell: impl FnOnce(Cell) + Send + 'static) -> Option<Outcome> {
+        let LeasedRun { run, attempt, epoch, token, .. } = self.leased.clone();
+        let lease = Lease { run, attempt, epoch, token };
+        let git = GitSecret { username: None, secret: Secret::new(SECRET), known_hosts: None };
+        let granted = Granted {
+            desk: Desk::new(Broker::at("/nowhere".into()).patient(Duration::ZERO), lease.clone()),
+            preflight: futures_util::FutureExt::shared(futures_util::FutureExt::boxed(std::future::ready(
+                Ok(()),
+            ))),
+            secrets: RunSecrets { git: Some(git), ..RunSecrets::default() },
+        };
+        let mut hold = Arc::new(Holding::default()).hold(lease.clone());
+        let preflight = granted.preflight.clone();
+        let http = egress::Client::new(&egress::Options::default()).unwrap();
+        let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
+        let means = Means { store, database, http, pulls: Arc::default() };
+        let answers = Answers::new(means, self.leased.clone(), lease.clone(), granted, 0);
+        let (log, writer) = LogWriter::start(self.db.worker.clone(), lease, &Mask::default());
+        let (ours, theirs) = Channel::pair().unwrap();
+        let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
+        let stop = CancellationToken::new();
+        let outcome = converse(Arc::new(ours), answers, preflight, &mut hold, &log, &stop).await;
+        playing.await.unwrap();
+        drop(log);
+        writer.finish(LOG_END).await;
+        outcome
+    }
+}
+
+/// The cell's end of the port, which says what it likes.
+struct Cell {
+    port: Channel,
+    next: u64,
+}
+
+impl Cell {
+    /// The answer's failure, or what was given.
+    fn ask(&mut self, question: &Value) -> Result<Value, Failure> {
+        self.next += 1;
+        self.port.send(&json!({ "ask": { "id": self.next, "question": question } }), &[]).unwrap();
+        loop {
+            let message = self.port.receive::<Value>().unwrap().expect("the worker answers").message;
+            let answer = &message["answer"];
+            if answer["id"] == self.next {
+                return serde_json::from_value(answer["answer"].clone()).unwrap();
+            }
+        }
+    }
+
+    fn refused(&mut self, question: &Value) -> String {
+        let answer = self.ask(question);
+        answer.expect_err(&format!("{question} is refused")).kind
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_cell_gets_nothing_that_its_run_does_not_declare() {
+    let world = World::new(Host::start(None)).await;
+    let hidden = content::digest_of(b"another scope's");
+    let mut file = world.store.new_blob().unwrap();
+    file.write_all(b"another scope's").unwrap();
+    world.store.link(&file, "trusted-other", &hidden).unwrap();
+    let outcome = world.serve(move |mut cell| {
+        assert_eq!(cell.refused(&json!("upload")), "port_protocol", "this run has no upload");
+        assert_eq!(cell.refused(&json!({ "stored_blob": { "digest": hidden } })), "blob_missing");
+        assert_eq!(
+            cell.refused(&json!({ "stored_blob": { "digest": hidden, "scope": "trusted-other" } })),
+            "blob_missing"
+        );
+        let revision = json!({ "commit": "latest", "committed_at": 0 });
+        cell.refused(&json!({ "source_found": { "revision": revision } }));
+        let kind = cell.refused(&json!("git_refs"));
+        assert_eq!(kind, "repository_not_found_or_private");
+        // What the port has no word for ends the cell.
+        cell.port.send(&json!({ "ask": { "id": 99, "question": { "git_receive_pack": {} } } }), &[]).unwrap();
+        assert!(cell.port.receive::<Value>().map_or(true, |packet| packet.is_none()), "the port is closed");
+    });
+    let Some(Outcome::Failed { failure, .. }) = outcome.await else { panic!("the run fails") };
+    assert_eq!(failure.kind, "cell_died");
+    let seen = world.host.seen();
+    assert!(seen[0].0.starts_with("/declared.git/info/refs?service=git-upload-pack") && seen[0].1.is_some());
+    assert!(seen[1].0.starts_with("/other.git/"), "{seen:?}");
+    assert_eq!(seen[1].1, None, "the credential is for the declared repository alone");
+    assert!(seen.iter().all(|(path, _)| !path.contains("receive-pack")), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_repository_is_asked_for_in_vain() {
+    let world = World::new(Host::start(None)).await;
+    let other = format!("http://{}/other.git", world.host.address);
+    world
+        .serve(move |mut cell| {
+            // Whatever is said beside the question, the address is the run's own.
+            for question in [json!({ "git_refs": { "url": other } }), json!({ "git_refs": null })] {
+                let id = json!({ "ask": { "id": 1, "question": question } });
+                let _ = cell.port.send(&id, &[]);
+            }
+            while cell.port.receive::<Value>().is_ok_and(|packet| packet.is_some()) {}
+            drop(cell.port);
+            cell.next = 0;
+        })
+        .await;
+    let seen = world.host.seen();
+    assert!(
+        seen.iter().all(|(path, credential)| path.starts_with("/declared.git") || credential.is_none()),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_does_not_follow_to_another_origin() {
+    let elsewhere = Host::start(None);
+    let world = World::new(Host::start(Some(&elsewhere.address))).await;
+    world
+        .serve(|mut cell| {
+            assert_eq!(cell.refused(&json!("git_refs")), "repository_moved");
+        })
+        .await;
+    assert_eq!(world.host.seen().len(), 1);
+    assert_eq!(elsewhere.seen(), [], "the other origin was not even asked");
+}
