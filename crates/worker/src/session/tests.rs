@@ -28,11 +28,13 @@ struct World {
     _folder: TempDir,
 }
 
+/// A path that was asked for, and the credential that came along.
+type Seen = (String, Option<String>);
+
 /// A git host that redirects one repository to another, and another host.
 struct Host {
     address: String,
-    /// Paths that were asked for, and the credential that came along.
-    seen: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Host {
@@ -65,7 +67,7 @@ impl Host {
         Self { address, seen }
     }
 
-    fn seen(&self) -> Vec<(String, Option<String>)> {
+    fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 }

@@ -1,0 +1,57 @@
+//! What a stranger's step reaches of the machine it runs on: not the registry beside it, whatever the way.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::json;
+use support::{Identity, World};
+use test_support::{GitServer, TestRepository};
+
+/// Prints `reached` where the registry answers, also when it says no.
+const TRY: &str = "for host in 127.0.0.1 localhost 10.0.2.2 0.0.0.0 2130706433 ::1; do \
+                   printf 'GET /v2/ HTTP/1.0\\r\\n\\r\\n' | nc -w 3 $host PORT | grep -q HTTP && echo reached $host; \
+                   done; echo tried";
+
+async fn a_step_does_not_reach_the_local_registry(identity: Identity) {
+    let world = World::start(identity).await;
+    let base = world.base_image();
+    let port = world.registry.rsplit(':').next().unwrap();
+    let repository = TestRepository::new();
+    let git = GitServer::start(&repository);
+    let run = TRY.replace("PORT", port);
+    let mut on_the_host = Command::new("busybox");
+    on_the_host.args(["sh", "-c", &run]);
+    let reached = String::from_utf8(on_the_host.output().unwrap().stdout).unwrap();
+    assert!(
+        reached.contains("reached 127.0.0.1") && reached.contains("reached 0.0.0.0"),
+        "the tries work at all: {reached}"
+    );
+    repository.commit_to("run", &[("Dockerfile", &format!("FROM {base}\nRUN {run}\n"))]);
+    let add = format!("ADD http://{}/v2/ /catalog", world.registry);
+    repository.commit_to("add", &[("Dockerfile", &format!("FROM {base}\n{add}\n"))]);
+    let spec =
+        |branch: &str| json!({ "source": { "type": "git", "url": git.url(), "ref": branch }, "images": [] });
+
+    let run = world.submit(spec("run")).await;
+    assert_eq!(world.ended(&run).await["status"], "succeeded", "{}", world.run_log(&run).await);
+    let log = world.run_log(&run).await;
+    let printed: Vec<&str> = log.lines().filter(|line| !line.contains("RUN ")).collect();
+    assert!(printed.iter().any(|line| line.ends_with("tried")), "{log}");
+    assert!(!printed.iter().any(|line| line.contains("reached")), "{log}");
+
+    let refused = world.build(spec("add")).await;
+    assert_eq!(refused["status"], "failed", "{refused}");
+    assert_eq!(refused["failure"]["location"]["text"], add, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_does_not_reach_the_local_registry_as_root() {
+    a_step_does_not_reach_the_local_registry(Identity::Root).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_does_not_reach_the_local_registry_as_an_ordinary_user() {
+    a_step_does_not_reach_the_local_registry(Identity::OrdinaryUser).await;
+}
