@@ -43,6 +43,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Speak TLS with this certificate.
     pub tls: Option<TlsFiles>,
+    /// How often a renewed certificate is looked for.
+    pub tls_look: Duration,
     /// Whether a proxy in front of it speaks TLS.
     pub behind_proxy: bool,
     /// Requests of one token.
@@ -71,6 +73,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             public_url: None,
             tls: None,
+            tls_look: Duration::from_secs(5),
             behind_proxy: false,
             token_rate: Rate::new(100, 500),
             hook_rate: Rate::new(500, 2000),

@@ -37,7 +37,8 @@ pub async fn serve(
     let duties = duties::start(&app);
     if let Some(tls) = tls.clone() {
         let stop = stop.clone();
-        duties.spawn(async move { tls.reload_until(stop).await });
+        let look = app.config().tls_look;
+        duties.spawn(async move { tls.reload_until(look, stop).await });
     }
     let router = router::router(app.clone());
     tracing::info!(%address, "answering");

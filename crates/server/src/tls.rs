@@ -19,7 +19,6 @@ use crate::Error;
 
 /// For a client that does not get on with the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_secs(5);
 
 /// Where certificate and key lie.
 #[derive(Debug, Clone)]
@@ -67,12 +66,12 @@ impl Tls {
         tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream)).await?
     }
 
-    /// Takes new files as they come.
-    pub(crate) async fn reload_until(&self, stop: CancellationToken) {
+    /// Takes new files as they come; looks for them every `look`.
+    pub(crate) async fn reload_until(&self, look: Duration, stop: CancellationToken) {
         let mut seen = self.modified();
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(look) => {}
                 () = stop.cancelled() => return,
             }
             let now = self.modified();

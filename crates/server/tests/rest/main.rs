@@ -7,5 +7,6 @@ mod nouns;
 mod operation;
 mod refusals;
 mod runs;
+mod tls;
 mod uploads;
 mod world;
