@@ -31,6 +31,8 @@ async fn each_mistake_has_its_own_kind_and_shows_the_users_line() {
     repository.commit_to("no-dockerfile", &[("readme", "nothing to build\n")]);
     repository.commit_to("syntax", &[("Dockerfile", "FROM scratch\nCOPPY a b\n")]);
     repository.commit_to("run-fails", &[("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN echo before; exit 7\n")]);
+    let nul = "FROM ${BASE}\nRUN printf 'a\\0b\\n'; printf 'c\\0d' >&2; exit 7\n";
+    repository.commit_to("nul", &[("Dockerfile", &format!("ARG BASE\n{nul}"))]);
     let unknown_base = format!("FROM {}/no/such:1\n", world.registry);
     repository.commit_to("unknown-base", &[("Dockerfile", &unknown_base)]);
     repository.commit_to(
@@ -45,6 +47,7 @@ async fn each_mistake_has_its_own_kind_and_shows_the_users_line() {
         ("http://127.0.0.1:9/nobody/listens.git".to_owned(), "main", "repository_unreachable", None),
         (git.url(), "syntax", "dockerfile_syntax", Some((2, "COPPY a b"))),
         (git.url(), "run-fails", "run_failed", Some((3, "RUN echo before; exit 7"))),
+        (git.url(), "nul", "run_failed", Some((3, r"RUN printf 'a\0b\n'; printf 'c\0d' >&2; exit 7"))),
         (git.url(), "unknown-base", "base_image_not_found", Some((1, unknown_base.trim()))),
         (
             git.url(),

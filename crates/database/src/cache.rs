@@ -4,7 +4,7 @@
 use model::{Descriptor, Digest, Epoch, LeaseToken, RunId};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{json, read};
+use crate::error::{json, read, storable_text};
 use crate::{Database, Error};
 
 /// The layer that a step made.
@@ -72,7 +72,7 @@ impl Database {
             token.0,
             keys,
             layer,
-            entry.description
+            storable_text(entry.description.clone())
         )
         .fetch_one(&self.pool)
         .await?;

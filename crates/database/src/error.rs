@@ -41,11 +41,25 @@ impl Error {
         }
     }
 
+    /// Whether PostgreSQL has no room left.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code == "53100")
+    }
+
     /// As a run's failure.
     #[must_use]
     pub fn failure(&self) -> Failure {
         let kind = match self {
             Self::LeaseLost => "lease_lost",
+            _ if self.is_disk_full() => {
+                return Failure::service(
+                    "disk_full",
+                    format!("The database's disk is full: {self}."),
+                    "Make room where PostgreSQL keeps its data; nothing that was answered is lost.",
+                );
+            }
             _ if self.is_unavailable() => "database_unavailable",
             _ => "database_refused",
         };
@@ -53,11 +67,14 @@ impl Error {
     }
 }
 
-/// PostgreSQL, Appendix A: connection exceptions, shutdowns, too many connections, read-only (a standby
+/// PostgreSQL, Appendix A: connection exceptions, shutdowns, no room, too many connections, read-only (a standby
 /// was promoted meanwhile), a cancelled statement, serialization failures and deadlocks.
 fn is_passing(code: &str) -> bool {
     code.starts_with("08")
-        || matches!(code, "57P01" | "57P02" | "57P03" | "53300" | "25006" | "57014" | "40001" | "40P01")
+        || matches!(
+            code,
+            "57P01" | "57P02" | "57P03" | "53100" | "53300" | "25006" | "57014" | "40001" | "40P01"
+        )
 }
 
 impl From<sqlx::Error> for Error {
@@ -83,5 +100,39 @@ pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) ->
 
 /// Writes a value for a column.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, Error> {
-    serde_json::to_value(value).map_err(|error| Error::Unreadable(error.to_string()))
+    serde_json::to_value(value).map(storable).map_err(|error| Error::Unreadable(error.to_string()))
+}
+
+/// Without the one character that PostgreSQL has no place for (its manual, "Character Types"): what a
+/// stranger's step printed may hold it, and must not keep a run from ending.
+pub(crate) fn storable(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Value::String(storable_text(text)),
+        Value::Array(values) => Value::Array(values.into_iter().map(storable).collect()),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (storable_text(name), storable(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// As [`storable`].
+pub(crate) fn storable_text(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_character_without_a_place_is_replaced_wherever_it_stands() {
+        let value = serde_json::json!({ "a\0": ["x\0y", { "b": "\0" }, 1, null] });
+        let stored = serde_json::json!({ "a\u{fffd}": ["x\u{fffd}y", { "b": "\u{fffd}" }, 1, null] });
+        assert_eq!(storable(value), stored);
+    }
 }

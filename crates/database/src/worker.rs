@@ -7,7 +7,7 @@ use model::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::error::{json as to_json, parse, read};
+use crate::error::{json as to_json, parse, read, storable};
 use crate::{Database, Error};
 
 /// The area of a store that holds base images' blobs.
@@ -185,7 +185,7 @@ impl Database {
         let runs: Vec<_> = held.iter().map(|held| held.run.0).collect();
         let epochs: Vec<_> = held.iter().map(|held| held.epoch.0).collect();
         let tokens: Vec<_> = held.iter().map(|held| held.token.0.clone()).collect();
-        let progress: Vec<_> = held.iter().map(|held| held.progress.clone()).collect();
+        let progress: Vec<_> = held.iter().map(|held| storable(held.progress.clone())).collect();
         let rows = sqlx::query!(
             r#"SELECT run_id AS "run_id!", verdict AS "verdict!" FROM slipway.renew_leases($1, $2, $3, $4, $5)"#,
             worker.0,

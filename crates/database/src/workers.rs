@@ -1,8 +1,9 @@
 //! Workers as an operator sees them.
 
-use model::{RunId, WorkerId};
+use model::{Platform, RunId, WorkerId};
 use time::OffsetDateTime;
 
+use crate::error::parse;
 use crate::{Database, Error};
 
 /// A worker and what it does.
@@ -22,6 +23,17 @@ pub struct WorkerRow {
 }
 
 impl Database {
+    /// What workers of the last week build for.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn platforms(&self) -> Result<Vec<Platform>, Error> {
+        let found = sqlx::query_scalar!(
+            "SELECT DISTINCT platform FROM slipway.workers WHERE seen_at > now() - interval '7 days' ORDER BY 1"
+        );
+        found.fetch_all(&self.pool).await?.iter().map(|platform| parse(platform)).collect()
+    }
+
     /// Workers of the last week, those that live first.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use database::{NewRun, Registry};
 use model::template::{self, RunFields};
-use model::{BuildSpec, ImageReference, Notify, Role, SourceSpec};
+use model::{BuildSpec, ImageReference, Notify, Platform, Role, SourceSpec};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -41,6 +41,25 @@ pub(crate) fn fill_images(run: &mut NewRun, registry: &Registry) -> Result<(), P
     }
     run.images = Some(filled);
     Ok(())
+}
+
+/// Refuses a platform that no worker builds for: the run would wait for ever. Before the first worker has come,
+/// this machine's is let through.
+///
+/// # Errors
+/// `platform_unavailable`
+pub(crate) fn check_platform(known: &[Platform], spec: &BuildSpec) -> Result<(), Problem> {
+    let known = if known.is_empty() { &[Platform::host()][..] } else { known };
+    if known.contains(&spec.platform) {
+        return Ok(());
+    }
+    let names: Vec<_> = known.iter().map(ToString::to_string).collect();
+    Err(Problem::new(
+        &kind::PLATFORM_UNAVAILABLE,
+        format!("No worker builds for {}.", spec.platform),
+        format!("Choose from {}, or start a worker on a machine of that kind.", names.join(", ")),
+    )
+    .in_field("platform"))
 }
 
 /// A build that names credentials says where they go. Whoever may not manage them uses them as a saved task

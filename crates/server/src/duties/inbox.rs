@@ -1,11 +1,11 @@
 //! The inbox: works off stored deliveries, one after the other. Any number of servers may.
 
 use database::{DeliveryStatus, Inbox, NewRun, Registry, TaskDecision, TaskRow, Worked};
-use model::{Cause, HookEvent, SourceSpec, Trust};
+use model::{Cause, HookEvent, Platform, SourceSpec, Trust};
 use triggers::{Delivery, Event};
 
 use crate::App;
-use crate::new_run::{fill_images, notify_of};
+use crate::new_run::{check_platform, fill_images, notify_of};
 
 /// Works until the server stops.
 pub(crate) async fn work(app: App) {
@@ -84,7 +84,9 @@ async fn consider(app: &App, inbox: &Inbox, event: &Event) -> Result<Worked, dat
     if tasks.is_empty() {
         return Ok(ignored(format!("{event}: no task builds {}", keys.join(" or "))));
     }
-    let decisions: Vec<_> = tasks.iter().map(|task| decision(inbox, &registry, task, event)).collect();
+    let platforms = app.database.platforms().await?;
+    let decisions: Vec<_> =
+        tasks.iter().map(|task| decision(inbox, &registry, &platforms, task, event)).collect();
     let started: Vec<_> = decisions.iter().filter(|(decision, _)| decision.starts).collect();
     let (status, summary) = match started.as_slice() {
         [] => (DeliveryStatus::Ignored, format!("{event}: ignored: {}", reasons(decisions.iter()))),
@@ -102,7 +104,13 @@ fn reasons<'a>(decisions: impl Iterator<Item = &'a Decided>) -> String {
     reasons.collect::<Vec<_>>().join("; ")
 }
 
-fn decision(inbox: &Inbox, registry: &Registry, task: &TaskRow, event: &Event) -> Decided {
+fn decision(
+    inbox: &Inbox,
+    registry: &Registry,
+    platforms: &[Platform],
+    task: &TaskRow,
+    event: &Event,
+) -> Decided {
     let decided = triggers::decide(&task.spec, event);
     let mut decision =
         TaskDecision { task: task.name.clone(), starts: decided.starts, reason: decided.reason, run: None };
@@ -112,7 +120,8 @@ fn decision(inbox: &Inbox, registry: &Registry, task: &TaskRow, event: &Event) -
     let Some(mut run) = run_for(inbox, registry, task, event, &decision.reason) else {
         return (decision, None);
     };
-    if let Err(problem) = fill_images(&mut run, registry) {
+    let checked = check_platform(platforms, &run.spec).and_then(|()| fill_images(&mut run, registry));
+    if let Err(problem) = checked {
         decision.starts = false;
         decision.reason = format!("{}, but {problem}", decision.reason);
         return (decision, None);

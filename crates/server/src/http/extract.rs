@@ -1,8 +1,12 @@
 //! Extractors of axum whose refusals are problems.
 
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query};
+use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 
 use super::kind;
 use super::problem::Problem;
@@ -18,9 +22,60 @@ pub(crate) struct PathOf<T>(pub(crate) T);
 pub(crate) struct QueryOf<T>(pub(crate) T);
 
 /// The body, as JSON.
-#[derive(Debug, FromRequest)]
-#[from_request(via(Json), rejection(Problem))]
+#[derive(Debug)]
 pub(crate) struct JsonOf<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let bytes = bytes.map_err(|rejection| Problem::from(JsonRejection::from(rejection)))?;
+        let whole = Request::from_parts(parts, Body::from(bytes.clone()));
+        let Json(value) = Json::<T>::from_request(whole, state).await?;
+        match holds_nul(&bytes) {
+            false => Ok(Self(value)),
+            true => Err(nul("body")),
+        }
+    }
+}
+
+/// Refuses an address with the one character that no text of ours may hold.
+pub(crate) async fn refuse_nul(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let has = |part: &str| part.contains("%00");
+    if has(uri.path()) {
+        return nul("path").into_response();
+    }
+    if uri.query().is_some_and(has) {
+        return nul("query").into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether a JSON text holds the character NUL, which it can only write as an escape.
+fn holds_nul(json: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
+        let escape = &json[at + found + 1..];
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        // The escaped character may itself be a backslash.
+        at = (at + found + 2).min(json.len());
+    }
+    false
+}
+
+fn nul(field: &str) -> Problem {
+    Problem::new(
+        &kind::CHARACTER_REFUSED,
+        "A text holds the character NUL (U+0000).",
+        "Leave it out; no name, address or argument can hold it.",
+    )
+    .in_field(field)
+}
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
@@ -50,5 +105,23 @@ impl From<JsonRejection> for Problem {
             _ => (&kind::JSON_INVALID, "GET /openapi.json shows the schema of this address."),
         };
         Self::new(kind, rejection.body_text(), hint).in_field("body")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_escaped_backslash_before_zeros_is_no_nul() {
+        for (json, holds) in [
+            (r#"{"a":"x\u0000"}"#, true),
+            (r#"{"a":"x\\u0000"}"#, false),
+            (r#"{"a":"x\\\u0000"}"#, true),
+            (r#"{"a":"\n\""}"#, false),
+            (r#""\"#, false),
+        ] {
+            assert_eq!(holds_nul(json.as_bytes()), holds, "{json}");
+        }
     }
 }

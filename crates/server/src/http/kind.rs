@@ -24,6 +24,7 @@ macro_rules! kinds {
 kinds! {
     JSON_INVALID "json_invalid" BAD_REQUEST "The body is not the JSON that was expected"
     PARAMETER_INVALID "parameter_invalid" BAD_REQUEST "A parameter can't be read"
+    CHARACTER_REFUSED "character_refused" BAD_REQUEST "A character can't be stored"
     HEADER_INVALID "header_invalid" BAD_REQUEST "A header can't be read"
     BODY_BROKEN "body_broken" BAD_REQUEST "The body broke off"
     REQUEST_INVALID "request_invalid" BAD_REQUEST "The request can't be read"
@@ -53,6 +54,7 @@ kinds! {
     MEDIA_TYPE_UNSUPPORTED "media_type_unsupported" UNSUPPORTED_MEDIA_TYPE "This media type is not taken here"
     OFFSET_BEYOND_LOG "offset_beyond_log" RANGE_NOT_SATISFIABLE "The log is not that long"
     HOST_REFUSED "host_refused" MISDIRECTED_REQUEST "This service does not go by that name"
+    PLATFORM_UNAVAILABLE "platform_unavailable" UNPROCESSABLE_ENTITY "No worker builds for that platform"
     SPEC_INVALID "spec_invalid" UNPROCESSABLE_ENTITY "The build can't be done as asked for"
     NAME_INVALID "name_invalid" UNPROCESSABLE_ENTITY "The name is not possible"
     REGISTRY_INVALID "registry_invalid" UNPROCESSABLE_ENTITY "The registry can't be used as described"
@@ -65,6 +67,7 @@ kinds! {
     IDEMPOTENCY_KEY_REUSED "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request"
     TOO_MANY_REQUESTS "too_many_requests" TOO_MANY_REQUESTS "Too many requests"
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Slipway failed"
+    DISK_FULL "disk_full" INSUFFICIENT_STORAGE "The database's disk is full"
     DATABASE_UNAVAILABLE "database_unavailable" SERVICE_UNAVAILABLE "The database can't be reached"
     NOT_READY "not_ready" SERVICE_UNAVAILABLE "The service can't take work yet"
 }

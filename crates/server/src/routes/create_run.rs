@@ -16,7 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
-use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
+use crate::new_run::{check_platform, check_use_of_credentials, fill_images, notify_of};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -37,7 +37,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
             ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request made this run")
         )),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`spec_invalid`, `source_not_found` or `idempotency_key_reused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`spec_invalid`, `platform_unavailable`, `source_not_found` or `idempotency_key_reused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create_run(
@@ -85,6 +85,7 @@ pub(crate) async fn check_spec(app: &App, registry: &str, spec: &BuildSpec) -> R
     spec.validate().map_err(|error| {
         Problem::new(&kind::SPEC_INVALID, error.message, error.hint).in_field(error.field)
     })?;
+    check_platform(&app.database.platforms().await?, spec)?;
     check_build_credentials(app, registry, spec, &kind::SPEC_INVALID, "").await
 }
 

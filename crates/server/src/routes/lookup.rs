@@ -77,6 +77,14 @@ impl From<database::Error> for Problem {
             )
             .in_field("source");
         }
+        if error.is_disk_full() {
+            tracing::error!(%error, "the database's disk is full");
+            return Self::new(
+                &kind::DISK_FULL,
+                "The database has no room left; nothing was changed.",
+                "Make room where PostgreSQL keeps its data. Runs that were accepted are not lost.",
+            );
+        }
         if error.is_unavailable() {
             tracing::warn!(%error, "the database can't be reached");
             return Self::new(

@@ -33,7 +33,7 @@ use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
             ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request made this run")
         )),
         (status = 404, description = "`task_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`spec_invalid` or `idempotency_key_reused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`spec_invalid`, `platform_unavailable` or `idempotency_key_reused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn run_task(
     State(app): State<App>,

@@ -1,5 +1,6 @@
 //! What is refused, before anything is changed, and how.
 
+use model::Platform;
 use serde_json::{Value, json};
 
 use crate::world::{World, body, problem};
@@ -93,4 +94,39 @@ async fn an_address_that_others_can_reach_is_refused() {
     for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:0"] {
         server::check_listen_address(address.parse().unwrap(), &config).unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_character_without_a_place_is_refused_wherever_it_comes() {
+    let world = World::new().await;
+    let mut build = body();
+    build["build_args"] = json!({ "A": "x\0y" });
+    for answer in [
+        world.post("/v1/registries/local/runs").json(&build).send().await.unwrap(),
+        world.get("/v1/registries/lo%00cal/runs").send().await.unwrap(),
+        world.get("/v1/registries/local/runs?task=a%00").send().await.unwrap(),
+        world.http.put(world.url("/v1/registries/local/credentials/c%00")).json(&build).send().await.unwrap(),
+    ] {
+        let (status, kind, said) = problem(answer).await;
+        assert_eq!((status, kind.as_str()), (400, "character_refused"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_platform_that_no_worker_builds_for_is_refused_and_a_task_may_wait_for_it() {
+    let world = World::new().await;
+    let other = if Platform::host().to_string() == "linux/s390x" { "linux/amd64" } else { "linux/s390x" };
+    let mut build = body();
+    build["platform"] = json!(other);
+    let refused = world.post("/v1/registries/local/runs").json(&build).send().await.unwrap();
+    let (status, kind, said) = problem(refused).await;
+    assert_eq!(
+        (status, kind.as_str(), said["field"].as_str()),
+        (422, "platform_unavailable", Some("platform"))
+    );
+    assert!(said["hint"].as_str().unwrap().contains(&Platform::host().to_string()), "{said}");
+    let task = json!({ "name": "app", "build": build });
+    assert_eq!(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap().status(), 201);
+    let run = world.post("/v1/registries/local/tasks/app/runs").json(&json!({})).send().await.unwrap();
+    assert_eq!(problem(run).await.1, "platform_unavailable");
 }
