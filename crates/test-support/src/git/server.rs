@@ -132,6 +132,11 @@ fn answer(connection: &TcpStream, shared: &Shared) -> io::Result<()> {
         let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return (&*connection).write_all(refusal.as_bytes());
     }
+    if request.target.starts_with("/api/") {
+        // What a git host's own API does with a commit status: it takes it.
+        let taken = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        return (&*connection).write_all(taken.as_bytes());
+    }
     run_backend(&request, &shared.root, connection)
 }
 
