@@ -62,6 +62,8 @@ pub struct CacheKey(pub String);
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CacheHit {
     pub layer: Option<CacheLayer>,
+    /// When it was made, in seconds since 1970.
+    pub made_at: i64,
 }
 
 /// Diff id and blob of a layer in the run's scope of the store.
@@ -103,6 +105,8 @@ pub struct CacheRecord {
     pub layer: Option<CacheLayer>,
     /// What made it, for people: `RUN make`.
     pub description: String,
+    /// When it was made, in seconds since 1970.
+    pub made_at: i64,
 }
 
 /// Vertices done, cached among them, and in all.

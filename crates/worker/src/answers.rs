@@ -158,10 +158,11 @@ impl Answers {
 
     /// A row whose blob is gone from the store is a miss.
     fn usable(&self, entry: database::CacheEntry) -> Option<port::CacheHit> {
-        let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None }) };
+        let made_at = entry.made_at;
+        let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None, made_at }) };
         let stored = self.means.store.open_blob(&self.leased.scope, &layer.blob.digest);
         let layer = port::CacheLayer { diff_id: layer.diff_id, blob: layer.blob };
-        stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer) })
+        stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer), made_at })
     }
 
     fn new_blob(&self) -> Result<Reply, Failure> {
@@ -190,7 +191,8 @@ impl Answers {
             let layer =
                 cache.layer.map(|layer| database::CacheLayer { diff_id: layer.diff_id, blob: layer.blob });
             let keys: Vec<String> = cache.keys.into_iter().map(|key| key.0).collect();
-            let entry = database::CacheEntry { layer, description: cache.description };
+            let entry =
+                database::CacheEntry { layer, description: cache.description, made_at: cache.made_at };
             let recorded = database.cache_record(lease.run, lease.epoch, &lease.token, &keys, &entry).await;
             recorded.map_err(|error| error.failure())?;
         }

@@ -181,7 +181,7 @@ impl Outside for MemoryOutside {
             state.announced.insert(blob.digest);
         }
         if let Some(record) = ready.cache {
-            let hit = CacheHit { layer: record.layer };
+            let hit = CacheHit { layer: record.layer, made_at: record.made_at };
             state.cache.extend(record.keys.into_iter().map(|key| (key, hit.clone())));
         }
         Ok(())
