@@ -151,7 +151,8 @@ fn environment(exec: &Exec, account: &Account, epoch: Option<i64>) -> Vec<String
 fn run_failed(exec: &Exec, exit: Exit, last: &[String]) -> Failure {
     let command = exec.args.join(" ");
     let ended = match exit {
-        Exit::Code(code) if code > 128 => format!("exit code {code} (signal {})", code - 128),
+        // Shells and runtimes report a signal so; the last real-time signal is 64.
+        Exit::Code(code @ 129..=192) => format!("exit code {code} (signal {})", code - 128),
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
     };

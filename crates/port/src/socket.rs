@@ -213,7 +213,7 @@ fn worker_gone(error: &dyn std::fmt::Display) -> Failure {
     Failure::service(
         "worker_gone",
         format!("The worker does not answer: {error}."),
-        "The run is tried again.",
+        "The run is tried again while it has attempts left.",
     )
 }
 

@@ -215,7 +215,11 @@ fn out_of_order() -> Failure {
 }
 
 fn blob_missing(digest: &model::Digest) -> Failure {
-    Failure::service("blob_missing", format!("The store has no blob {digest}."), "The run is tried again.")
+    Failure::service(
+        "blob_missing",
+        format!("The store has no blob {digest}."),
+        "The run is tried again while it has attempts left.",
+    )
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Failure {
