@@ -17,6 +17,7 @@ mod place;
 mod rooted;
 mod run;
 mod schedule;
+mod secrets;
 mod select;
 mod walk;
 

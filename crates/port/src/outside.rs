@@ -42,6 +42,9 @@ pub trait Outside: Send + Sync {
     /// Gives a written blob its name, and says what it is for.
     fn blob_ready(&self, ready: BlobReady) -> Result<(), Failure>;
 
+    /// The secret of that id, if the run has one. A RUN that mounts it is about to run.
+    fn secret(&self, id: &str) -> Result<Option<Secret>, Failure>;
+
     /// The first RUN that needs a network is about to run: connects the cell's network namespace.
     /// Answers when names resolve at 10.0.2.3.
     fn network(&self) -> Result<(), Failure>;
@@ -51,6 +54,17 @@ pub trait Outside: Send + Sync {
 
     /// How far the build is.
     fn progress(&self, progress: Progress);
+}
+
+/// What must not be shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Key of a cached result: 64 hexadecimal digits.

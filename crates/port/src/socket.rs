@@ -14,7 +14,7 @@ use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, 
 use crate::codec::{FromStart, sealed_file};
 use crate::{
     Answer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Finish, NewBlob, Outside, Packet, Progress,
-    Question, StreamEnd, ToCell, ToWorker,
+    Question, Secret, StreamEnd, ToCell, ToWorker,
 };
 
 type Reply = (Result<Answer, Failure>, Vec<OwnedFd>);
@@ -145,6 +145,13 @@ impl Outside for SocketOutside {
 
     fn blob_ready(&self, ready: BlobReady) -> Result<(), Failure> {
         self.ask(Question::BlobReady(ready), &[]).map(drop)
+    }
+
+    fn secret(&self, id: &str) -> Result<Option<Secret>, Failure> {
+        match self.ask(Question::Secret { id: id.to_owned() }, &[])? {
+            (Answer::Secret { value }, _) => Ok(value),
+            _ => Err(unexpected()),
+        }
     }
 
     fn network(&self) -> Result<(), Failure> {

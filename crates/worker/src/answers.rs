@@ -110,6 +110,11 @@ impl Answers {
             Question::CacheLookup { keys } => self.cache_lookup(&keys).await,
             Question::NewBlob => self.new_blob(),
             Question::BlobReady(ready) => self.blob_ready(ready).await,
+            Question::Secret { id } => {
+                let value =
+                    self.secrets.build.get(&id).map(|secret| port::Secret(secret.expose().to_owned()));
+                Ok((Answer::Secret { value }, Vec::new()))
+            }
             Question::Network => {
                 let pid = self.pid;
                 let connected = tokio::task::spawn_blocking(move || network::connect(pid)).await;

@@ -124,6 +124,18 @@ impl World {
         list(&self.outside.blob(&layer.descriptor.digest))
     }
 
+    /// The files of one layer.
+    pub(crate) fn layer(&self, image: &BuiltImage, index: usize) -> Vec<Listed> {
+        list(&self.outside.blob(&image.layers[index].descriptor.digest))
+    }
+
+    /// Whether some file that the build wrote to disk and left holds this text.
+    pub(crate) fn disk_holds(&self, text: &str) -> bool {
+        let mut found = std::process::Command::new("busybox");
+        found.args(["grep", "-rqs", text]).arg(self.folder.path());
+        found.status().unwrap().success()
+    }
+
     /// One file of the topmost layer.
     pub(crate) fn top_file(&self, image: &BuiltImage, path: &str) -> Listed {
         let top = self.top(image);
