@@ -2,6 +2,7 @@
 
 pub(crate) mod migrate;
 pub(crate) mod publisher;
+pub(crate) mod scrape;
 pub(crate) mod server;
 pub(crate) mod serving;
 pub(crate) mod worker;
