@@ -119,7 +119,7 @@ impl Metrics {
             self.rescued.with_label_values(&[became]);
         }
         for host in GitHost::ALL {
-            for outcome in ["matched", "ignored", "failed"] {
+            for outcome in ["stored", "again", "refused", "matched", "ignored", "failed"] {
                 self.deliveries.with_label_values(&[host.as_str(), outcome]);
             }
         }
