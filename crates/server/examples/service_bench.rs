@@ -21,7 +21,6 @@ const A_SECOND: u32 = 200;
 const DELIVERIES: u32 = 3000;
 const LEASES: usize = 300;
 const LINES: usize = 300;
-const SECRET: &str = "a-secret-of-the-bench-0123456789";
 
 #[tokio::main]
 async fn main() {
@@ -43,6 +42,7 @@ struct World {
     http: reqwest::Client,
     address: String,
     hook: String,
+    secret: String,
     worker: WorkerId,
     stop: CancellationToken,
     /// Rung when there may be a run to lease.
@@ -89,7 +89,8 @@ impl World {
                 rung.notify_one();
             }
         });
-        let mut world = Self { db, http, address, hook: String::new(), worker, stop, bell };
+        let mut world =
+            Self { db, http, address, hook: String::new(), secret: String::new(), worker, stop, bell };
         world.make_task().await;
         world
     }
@@ -101,8 +102,9 @@ impl World {
             "triggers": [{ "type": "commit" }],
         });
         self.create("tasks", task).await;
-        let hook = self.create("hooks", json!({ "name": "bench", "host": "gitlab", "secret": SECRET })).await;
-        let url: reqwest::Url = hook["url"].as_str().unwrap().parse().unwrap();
+        let hook = self.create("hooks", json!({ "name": "bench", "host": "gitlab" })).await;
+        let url: reqwest::Url = hook["address"].as_str().unwrap().parse().unwrap();
+        self.secret = hook["secret"].as_str().unwrap().to_owned();
         self.hook = format!("{}{}", self.address, url.path());
     }
 
@@ -159,7 +161,7 @@ impl World {
         for number in 0..DELIVERIES {
             let due = begin + Duration::from_secs(1) * number / A_SECOND;
             tokio::time::sleep_until(due).await;
-            let delivery = self.delivery(&format!("{round:08x}{number:032x}"));
+            let delivery = self.delivery(&format!("c{round:07x}{number:032x}"));
             sent.push(tokio::spawn(async move {
                 assert_eq!(delivery.send().await.unwrap().status(), 202);
                 due.elapsed()
@@ -178,13 +180,15 @@ impl World {
             "user_username": "bench", "total_commits_count": 1, "commits": [{ "id": commit, "added": [], "modified": ["a"], "removed": [] }],
             "project": { "path_with_namespace": "team/bench", "git_http_url": "https://git.example.com/team/bench.git", "default_branch": "main" },
         });
-        let delivery = self.http.post(&self.hook).json(&body).header("x-gitlab-token", SECRET);
+        let delivery = self.http.post(&self.hook).json(&body).header("x-gitlab-token", &self.secret);
         delivery.header("x-gitlab-event", "Push Hook").header("idempotency-key", Uuid::new_v4().to_string())
     }
 
     /// The next run, as a worker waits for it.
     async fn lease(&self) -> LeasedRun {
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
+            assert!(Instant::now() < deadline, "a delivery made no run");
             let rung = self.bell.notified();
             if let Some(leased) = self.db.worker.lease_next(self.worker).await.unwrap() {
                 return leased;
@@ -253,7 +257,12 @@ async fn read_until(reader: &mut reqwest::Response, text: &str) {
 }
 
 /// Milliseconds at that share of the sorted times.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an index"
+)]
 fn at(times: &mut [Duration], share: f64) -> f64 {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
