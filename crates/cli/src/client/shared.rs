@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
@@ -28,7 +28,9 @@ pub(crate) fn print_list<T: Serialize, const N: usize>(
         println!("{none}");
     } else {
         let mut table = Table::new();
+        // On a terminal no wider than it; a pipe gets each thing on a line of its own.
         table.load_style(presets::NOTHING).set_header(header);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
         table.add_rows(things.iter().map(|thing| row(thing).map(|cell| shown(&cell))));
         println!("{table}");
     }

@@ -8,7 +8,7 @@ use server::api::{NewToken, Token, TokenList};
 
 use super::error::{ClientError, conclude};
 use super::service::{Noun, Service};
-use super::shared::{confirm, print_done, print_list, print_one, seconds, when, when_known, word_of};
+use super::shared::{confirm, print_done, print_list, print_one, seconds, when_known, word_of};
 use super::{NOUN_EXIT_CODES, ReachArgs};
 
 #[derive(Debug, Subcommand)]
@@ -119,7 +119,7 @@ async fn find(service: &Service, wanted: &str) -> Result<Token, ClientError> {
 
 fn row(token: &Token) -> [String; 5] {
     let registry = token.registry.clone().unwrap_or_else(|| "every one".to_owned());
-    let expires = token.expires_at.map_or_else(|| "never".to_owned(), when);
+    let expires = token.expires_at.map_or_else(|| "never".to_owned(), |end| end.date().to_string());
     [token.id.to_string(), token.name.clone(), token.role.as_str().to_owned(), registry, expires]
 }
 
@@ -133,7 +133,7 @@ fn show(json: bool, token: &Token) {
             ("name", name),
             ("role", role),
             ("registry", registry),
-            ("expires", expires),
+            ("expires", if token.expires_at.is_some() { when_known(token.expires_at) } else { expires }),
             ("last used", when_known(token.last_used_at)),
             ("token", token.token.clone().unwrap_or_default()),
         ],
