@@ -30,7 +30,9 @@ pub(crate) fn print_list<T: Serialize, const N: usize>(
         let mut table = Table::new();
         // On a terminal no wider than it; a pipe gets each thing on a line of its own.
         table.load_style(presets::NOTHING).set_header(header);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some((_, columns)) = console::Term::stdout().size_checked() {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+        }
         table.add_rows(things.iter().map(|thing| row(thing).map(|cell| shown(&cell))));
         println!("{table}");
     }
