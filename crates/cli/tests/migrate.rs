@@ -26,7 +26,8 @@ async fn migrate_makes_the_key_and_the_first_administrators_token_once() {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o400);
     }
     vault::Vault::open(&key).unwrap();
-    let known = format!("SELECT count(*)::text FROM slipway.tokens WHERE hash = sha256('{}')", made[1].trim());
+    let known =
+        format!("SELECT count(*)::text FROM slipway.tokens WHERE hash = sha256('{}')", made[1].trim());
     assert_eq!(database.text(&known).await.as_deref(), Some("1"), "the service knows the token");
     assert_eq!(migrate(), made, "what is there stays");
     assert_eq!(database.text("SELECT count(*)::text FROM slipway.tokens").await.as_deref(), Some("1"));

@@ -34,7 +34,10 @@ pub(crate) fn print_list<T: Serialize, const N: usize>(
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
         }
         table.add_rows(things.iter().map(|thing| row(thing).map(|cell| shown(&cell))));
-        println!("{table}");
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        println!("{}", table.trim_fmt());
     }
 }
 

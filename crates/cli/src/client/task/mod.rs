@@ -31,7 +31,7 @@ pub(crate) enum TaskCommand {
     #[command(after_help = format!("Examples:
   slipway task create app --source https://example.com/team/app.git#main -t 'team/app:{{{{.Run.Branch}}}}' --on-push main
   slipway task create docs --source https://example.com/team/app.git#main:docs -t docs --on-commit --path 'docs/**'
-  slipway task create release --source https://example.com/team/app.git -t 'app:{{{{.Run.Tag}}}}' --on-tag 'v*'
+  slipway task create release --source https://example.com/team/app.git -t 'app:{{{{.Run.GitTag}}}}' --on-tag 'v*'
   slipway task show app --json | jq '{{build,triggers,notify}}' | slipway task create copy --from -
 
 In a name `*` stands for anything but `/`, `**` for anything. Fields of the run for -t are in docs/SERVICE.md.
