@@ -7,6 +7,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::Error;
+use crate::error::MAX_ID;
 use crate::rooted::{Root, open_file};
 
 /// More is no account file but an attack.
@@ -56,23 +57,27 @@ impl Accounts {
             (None, Err(_)) => return Err(no_user(user)),
         };
         let gid = group.map_or(Ok(gid), |group| self.group(group))?;
+        within_limits([uid, gid])?;
         let mut groups = vec![gid];
         if group.is_none() {
-            groups.extend(self.groups_of(name).filter(|g| *g != gid));
+            groups.extend(self.groups_of(name).filter(|g| *g != gid && *g <= MAX_ID));
         }
         let home = if home.is_empty() { "/" } else { home };
         Ok(Account { uid, gid, groups, home: home.to_owned() })
     }
 
-    /// `--chown`'s value: uid and gid. A number alone is both.
+    /// `--chown`'s value: uid and gid. A number alone is both; without a user it is root's.
     pub(crate) fn owner(&self, chown: &str) -> Result<(u32, u32), Error> {
         let (user, group) = split(chown);
+        let user = if user.is_empty() { "0" } else { user };
         let (uid, gid) = match (self.users().find(|entry| entry.name == user), user.parse::<u32>()) {
             (Some(entry), _) => (entry.uid, entry.gid),
             (None, Ok(uid)) => (uid, uid),
             (None, Err(_)) => return Err(no_user(user)),
         };
-        Ok((uid, group.map_or(Ok(gid), |group| self.group(group))?))
+        let gid = group.map_or(Ok(gid), |group| self.group(group))?;
+        within_limits([uid, gid])?;
+        Ok((uid, gid))
     }
 
     fn group(&self, name: &str) -> Result<u32, Error> {
@@ -103,6 +108,10 @@ impl Accounts {
     }
 }
 
+fn within_limits(ids: [u32; 2]) -> Result<(), Error> {
+    ids.into_iter().find(|id| *id > MAX_ID).map_or(Ok(()), |id| Err(Error::IdTooLarge(id)))
+}
+
 fn split(user: &str) -> (&str, Option<&str>) {
     match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),
@@ -124,10 +133,7 @@ fn read(root: &Root, path: &str) -> Result<String, Error> {
     let stat = rustix::fs::fstat(&fd).map_err(Error::errno("Looking at", path))?;
     let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
     if !is_file || stat.st_size.unsigned_abs() > MAX_FILE {
-        return Err(Error::Conflict(format!(
-            "The image's /{} is not a regular file of usual size.",
-            path.display()
-        )));
+        return Err(Error::BadAccounts(path.display().to_string()));
     }
     let mut bytes = Vec::new();
     let file = open_file(&fd).map_err(Error::errno("Opening", path))?;
@@ -173,5 +179,10 @@ mod tests {
         assert_eq!(accounts().owner("app").unwrap(), (1000, 1001));
         assert_eq!(accounts().owner("55:video").unwrap(), (55, 44));
         assert!(accounts().owner("nobody").is_err());
+        assert_eq!(accounts().owner(":video").unwrap(), (0, 44), "root's, with that group");
+        for large in ["70000", "0:70000"] {
+            assert!(matches!(accounts().owner(large), Err(Error::IdTooLarge(70000))), "{large}");
+            assert_eq!(accounts().process(large).unwrap_err().into_failure().kind, "id_too_large");
+        }
     }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use model::Failure;
 
+/// The largest user or group id that a cell maps.
+pub(crate) const MAX_ID: u32 = 65_535;
+
 /// Why a vertex could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,6 +33,12 @@ pub enum Error {
     /// A user or group that the image does not know.
     #[error("The {kind} `{name}` is not in the image's {file}.")]
     NoSuchAccount { kind: &'static str, name: String, file: &'static str },
+    /// An account file that is none.
+    #[error("The image's /{0} is not a regular file of usual size.")]
+    BadAccounts(String),
+    /// An id that builds have not.
+    #[error("The id {0} can't be used: builds have the ids 0 to {MAX_ID}.")]
+    IdTooLarge(u32),
     /// An archive that can't be unpacked.
     #[error("The archive `{name}` can't be unpacked: {message}.")]
     Archive { name: String, message: String },
@@ -77,6 +86,14 @@ impl Error {
                 message,
                 "Make it in an earlier RUN, or write the number instead of the name.",
             ),
+            Self::BadAccounts(_) => Failure::user(
+                "accounts_unreadable",
+                message,
+                "Names of users are looked up there. See what the base image or an earlier step made of it.",
+            ),
+            Self::IdTooLarge(_) => {
+                Failure::limits("id_too_large", message, format!("Use an id up to {MAX_ID}."))
+            }
             Self::Archive { .. } => {
                 Failure::user("archive_unreadable", message, "COPY takes it as it is; ADD unpacks it.")
             }

@@ -18,16 +18,25 @@ const COMMENT: &str = "buildkit.dockerfile.v0";
 /// As many layers as overlay mounts and other builders take.
 const MAX_LAYERS: usize = 127;
 
-/// Writes configuration and manifest as blobs. `changed` says whether a vertex made a layer; `created` is
-/// in seconds since 1970.
+/// What became of an instruction's vertex.
+#[derive(Clone, Copy)]
+pub(crate) struct Step {
+    /// Whether it made a layer.
+    pub(crate) changed: bool,
+    /// In seconds since 1970.
+    pub(crate) made_at: i64,
+}
+
+/// Writes configuration and manifest as blobs. `steps` tells what became of a vertex; with an `epoch`, in seconds
+/// since 1970, everything was made then.
 ///
 /// # Errors
 /// Too many layers, or a blob can't be written.
 pub(crate) fn assemble(
     graph: &BuildGraph,
     layers: Vec<Layer>,
-    changed: &dyn Fn(VertexId) -> bool,
-    created: i64,
+    steps: &dyn Fn(VertexId) -> Option<Step>,
+    epoch: Option<i64>,
     outside: &dyn Outside,
 ) -> Result<BuiltImage, Failure> {
     if layers.len() > MAX_LAYERS {
@@ -37,7 +46,7 @@ pub(crate) fn assemble(
             "Join RUN instructions with `&&`.",
         ));
     }
-    let config = configuration(graph, &layers, changed, created);
+    let config = configuration(graph, &layers, steps, epoch);
     let config = write(outside, MediaType::OCI_CONFIG, &config)?;
     let manifest = Manifest {
         schema_version: 2,
@@ -49,37 +58,52 @@ pub(crate) fn assemble(
     Ok(BuiltImage { manifest, config, layers })
 }
 
-/// The plan's configuration with what only the build knows.
+/// The plan's configuration with what only the build knows. An instruction without a layer is as old as the one
+/// before it, and the image as its newest instruction: what comes out of the cache alone is the same again.
 pub(crate) fn configuration(
     graph: &BuildGraph,
     layers: &[Layer],
-    changed: &dyn Fn(VertexId) -> bool,
-    created: i64,
+    steps: &dyn Fn(VertexId) -> Option<Step>,
+    epoch: Option<i64>,
 ) -> ImageConfig {
     let mut config = graph.output.config.clone();
-    let created = rfc3339(created);
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    let base_made_at = base_config(graph).and_then(|base| seconds(base.created.as_deref()?)).unwrap_or(0);
+    let mut created = epoch.unwrap_or(base_made_at);
     config.history = base_history(graph);
-    config.history.extend(graph.output.history.iter().map(|entry| History {
-        created: Some(created.clone()),
-        created_by: Some(entry.created_by.clone()),
-        author: None,
-        comment: Some(COMMENT.to_owned()),
-        empty_layer: !entry.layer.is_some_and(changed),
-    }));
-    config.created = Some(created);
+    for entry in &graph.output.history {
+        let step = entry.layer.and_then(steps);
+        if let (Some(step), None) = (step, epoch) {
+            created = created.max(step.made_at);
+        }
+        config.history.push(History {
+            created: Some(rfc3339(created)),
+            created_by: Some(entry.created_by.clone()),
+            author: None,
+            comment: Some(COMMENT.to_owned()),
+            empty_layer: !step.is_some_and(|step| step.changed),
+        });
+    }
+    config.created = Some(rfc3339(created));
     config
 }
 
-/// The base's own history, made to fit its number of layers: readers count the two against each other.
-fn base_history(graph: &BuildGraph) -> Vec<History> {
+fn base_config(graph: &BuildGraph) -> Option<&ImageConfig> {
     let mut id = graph.output.root;
     while let Some(parent) = graph.vertex(id).op.parent() {
         id = parent;
     }
-    let Op::Image(image) = &graph.vertex(id).op else { return Vec::new() };
-    let mut history = image.config.history.clone();
-    let layers = image.config.rootfs.diff_ids.len();
+    match &graph.vertex(id).op {
+        Op::Image(image) => Some(&image.config),
+        _ => None,
+    }
+}
+
+/// The base's own history, made to fit its number of layers: readers count the two against each other.
+fn base_history(graph: &BuildGraph) -> Vec<History> {
+    let Some(base) = base_config(graph) else { return Vec::new() };
+    let mut history = base.history.clone();
+    let layers = base.rootfs.diff_ids.len();
     let mut told = history.iter().filter(|entry| !entry.empty_layer).count();
     while told > layers {
         if let Some(entry) = history.iter_mut().rev().find(|entry| !entry.empty_layer) {
@@ -91,6 +115,10 @@ fn base_history(graph: &BuildGraph) -> Vec<History> {
         History { comment: Some("history is missing in the base image".to_owned()), ..History::default() };
     history.extend(std::iter::repeat_n(unknown, layers - told));
     history
+}
+
+fn seconds(text: &str) -> Option<i64> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
 }
 
 /// `1970-01-01T00:00:00Z`; years beyond 9999 can't be written and become that.

@@ -87,6 +87,7 @@ fn describe(op: &Op) -> Value {
         }
         Op::Exec(exec) => json!({
             "op": "exec", "args": exec.args, "env": exec.env, "cwd": exec.cwd, "user": exec.user,
+            "secrets": exec.secrets,
         }),
         Op::Copy(Copy { from, sources, dest, chown, unpack, .. }) => json!({
             "op": "copy", "from": if *from == CopyFrom::Context { "context" } else { "vertex" },
@@ -115,6 +116,7 @@ mod tests {
             proxy_env: words(proxy),
             cwd: "/".into(),
             user: String::new(),
+            secrets: Vec::new(),
         })
     }
 

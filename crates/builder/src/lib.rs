@@ -17,6 +17,7 @@ mod place;
 mod rooted;
 mod run;
 mod schedule;
+mod secrets;
 mod select;
 mod walk;
 
@@ -80,7 +81,9 @@ pub fn build(
     let internal = || Failure::service("internal", "A thread of the build ended early.", "Report this.");
     let root = walk.schedule.result(graph.output.root).ok_or_else(internal)?;
     let layers = walk::finished(&root.stack)?;
-    let changed = |id| walk.schedule.result(id).is_some_and(|tree| tree.changed);
-    let created = options.source_date_epoch.unwrap_or_else(workshop.clock);
-    image::assemble(graph, layers, &changed, created, workshop.outside)
+    let told = |id| {
+        let tree = walk.schedule.result(id)?;
+        Some(image::Step { changed: tree.changed, made_at: tree.made_at? })
+    };
+    image::assemble(graph, layers, &told, options.source_date_epoch, workshop.outside)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Purpose {
     pub(crate) announce: bool,
     pub(crate) keys: Vec<CacheKey>,
     pub(crate) description: String,
+    /// In seconds since 1970.
+    pub(crate) made_at: i64,
 }
 
 impl Made {
@@ -88,7 +90,7 @@ impl Made {
 
 impl Purpose {
     pub(crate) fn record(self, layer: Option<CacheLayer>) -> CacheRecord {
-        CacheRecord { keys: self.keys, layer, description: self.description }
+        CacheRecord { keys: self.keys, layer, description: self.description, made_at: self.made_at }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::disk_full;
 use crate::layers::{Layers, Stack};
 use crate::log::VertexLog;
 use crate::rooted::Root;
+use crate::secrets::Given;
 use crate::{Error, Workshop};
 
 const HOSTNAME: &str = "buildkitsandbox";
@@ -70,10 +71,13 @@ impl<'a> Runner<'a> {
         let active = layers.snapshots.prepare(&lowers, true).map_err(|error| error.failure())?;
         let root = Root::open(active.root()).map_err(Error::errno("Opening", active.root()))?;
         let account = Accounts::read(&root)?.process(&exec.user)?;
+        let memory = self.workshop.scratch.join(format!("secrets-{number}"));
+        let given = Given::prepare(exec, &root, &memory, &|id| self.workshop.outside.secret(id))?;
         drop(root);
         let network = self.network(log)?;
-        let process = self.process(exec, &account, active.root(), network);
-        let bundle = self.workshop.scratch.join(format!("run-{number}"));
+        let process = self.process(exec, &account, active.root(), network, &given);
+        // It holds the environment.
+        let bundle = given.memory().unwrap_or(self.workshop.scratch).join(format!("run-{number}"));
         let mut output = log.output();
         let exit = sandbox::run(self.workshop.runtime, &bundle, &process, &mut |stream, bytes| {
             output.write(stream, bytes);
@@ -81,6 +85,7 @@ impl<'a> Runner<'a> {
         let last = output.finish();
         let exit = exit.map_err(|error| self.because_of_the_disk().unwrap_or_else(|| error.failure()))?;
         let _ = std::fs::remove_dir_all(&bundle);
+        given.clear()?;
         if exit != Exit::Code(0) {
             return Err(self.because_of_the_disk().unwrap_or_else(|| run_failed(exec, exit, &last)).into());
         }
@@ -93,17 +98,19 @@ impl<'a> Runner<'a> {
         account: &Account,
         rootfs: &'p Path,
         network: Network,
+        given: &Given,
     ) -> Process<'p> {
         Process {
             rootfs,
             args: exec.args.clone(),
-            env: environment(exec, account, self.epoch),
+            env: environment(exec, account, self.epoch, &given.env),
             cwd: exec.cwd.clone(),
             uid: account.uid,
             gid: account.gid,
             groups: account.groups.clone(),
             hostname: HOSTNAME,
             network,
+            shown: given.shown.clone(),
             resolv_conf: Some(&self.resolv_conf),
             hosts: Some(&self.hosts),
             stop: Some(&self.stop),
@@ -131,9 +138,13 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// ENV and ARG, the proxies, and what Docker adds where it is not set.
-fn environment(exec: &Exec, account: &Account, epoch: Option<i64>) -> Vec<String> {
-    let mut env: Vec<String> = exec.env.iter().chain(&exec.proxy_env).cloned().collect();
+/// Secrets, ENV and ARG, the proxies, and what Docker adds where it is not set.
+fn environment(exec: &Exec, account: &Account, epoch: Option<i64>, secrets: &[String]) -> Vec<String> {
+    let name_of = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let hidden: Vec<String> = secrets.iter().map(|secret| name_of(secret)).collect();
+    let declared =
+        exec.env.iter().chain(&exec.proxy_env).filter(|variable| !hidden.contains(&name_of(variable)));
+    let mut env: Vec<String> = declared.chain(secrets).cloned().collect();
     let mut add = |variable: String| {
         let name = variable.split('=').next().unwrap_or_default();
         if !env.iter().any(|set| set.split('=').next() == Some(name)) {
@@ -151,7 +162,8 @@ fn environment(exec: &Exec, account: &Account, epoch: Option<i64>) -> Vec<String
 fn run_failed(exec: &Exec, exit: Exit, last: &[String]) -> Failure {
     let command = exec.args.join(" ");
     let ended = match exit {
-        Exit::Code(code) if code > 128 => format!("exit code {code} (signal {})", code - 128),
+        // Shells and runtimes report a signal so; the last real-time signal is 64.
+        Exit::Code(code @ 129..=192) => format!("exit code {code} (signal {})", code - 128),
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
     };

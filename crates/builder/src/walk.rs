@@ -23,6 +23,8 @@ pub(crate) struct Tree {
     pub(crate) stack: Stack,
     /// Whether the vertex itself added a layer.
     pub(crate) changed: bool,
+    /// When the vertex was made, in seconds since 1970; none for a base image.
+    pub(crate) made_at: Option<i64>,
     /// Nothing below it was made anew: its users' definition keys may be believed.
     as_defined: bool,
 }
@@ -133,7 +135,7 @@ impl<'a> Walk<'a> {
         };
         if let Some(stack) = base {
             log.done();
-            return Ok(Tree { stack, changed: false, as_defined: true });
+            return Ok(Tree { stack, changed: false, made_at: None, as_defined: true });
         }
         let as_defined = inputs.iter().all(|input| input.as_defined);
         if let Some(hit) = self.hits.get(id.0).cloned().flatten().filter(|_| as_defined) {
@@ -148,10 +150,10 @@ impl<'a> Walk<'a> {
         if let Some(hit) = self.look_up(&content)? {
             return self.cached(id, vertex, &inputs, &hit, Some(content), log);
         }
-        let layer = self.make(id, vertex, &parent, taken.as_ref(), content, log, scope)?;
+        let (layer, made_at) = self.make(id, vertex, &parent, taken.as_ref(), content, log, scope)?;
         log.done();
         let changed = layer.is_some();
-        Ok(Tree { stack: parent.with(layer), changed, as_defined: false })
+        Ok(Tree { stack: parent.with(layer), changed, made_at: Some(made_at), as_defined: false })
     }
 
     fn look_up(&self, key: &CacheKey) -> Result<Option<CacheHit>, Failure> {
@@ -176,7 +178,7 @@ impl<'a> Walk<'a> {
         locked(&self.taken).remove(&id);
         let as_defined = content.is_none();
         let announce = self.in_image.contains(&id) && hit.layer.is_some();
-        let purpose = self.purpose(id, vertex, content);
+        let purpose = self.purpose(id, vertex, content, hit.made_at);
         let cache = (!as_defined).then(|| purpose.record(hit.layer.clone()));
         if announce || cache.is_some() {
             let blob = hit.layer.as_ref().map(|layer| layer.blob.clone());
@@ -187,7 +189,7 @@ impl<'a> Walk<'a> {
         let parent = inputs.first().map(|input| input.stack.clone()).unwrap_or_default();
         let layer = hit.layer.as_ref().map(|layer| Arc::new(LayerRef::cached(layer)));
         let changed = layer.is_some();
-        Ok(Tree { stack: parent.with(layer), changed, as_defined })
+        Ok(Tree { stack: parent.with(layer), changed, made_at: Some(hit.made_at), as_defined })
     }
 
     /// What a COPY takes: known already from the context, looked up now in a stage.
@@ -213,7 +215,7 @@ impl<'a> Walk<'a> {
         content: CacheKey,
         log: &VertexLog<'_>,
         scope: &'s Scope<'s, '_>,
-    ) -> Result<Option<Arc<LayerRef>>, Failure> {
+    ) -> Result<(Option<Arc<LayerRef>>, i64), Failure> {
         let upper = match (&vertex.op, taken) {
             (Op::Exec(exec), _) => self.runner.run(exec, id.0, parent, &self.layers, log),
             (Op::Copy(copy), Some(taken)) => copy::copy(copy, taken, parent, &self.layers, self.mtime),
@@ -228,7 +230,8 @@ impl<'a> Walk<'a> {
             epoch: self.options.source_date_epoch,
             set_times: !matches!(vertex.op, Op::Exec(_)),
         };
-        let purpose = self.purpose(id, vertex, Some(content));
+        let made_at = self.options.source_date_epoch.unwrap_or_else(self.workshop.clock);
+        let purpose = self.purpose(id, vertex, Some(content), made_at);
         let Some(layer) = made.layer(self.workshop.snapshots)? else {
             let record = purpose.record(None);
             self.workshop.outside.blob_ready(BlobReady {
@@ -237,7 +240,7 @@ impl<'a> Walk<'a> {
                 announce: false,
                 cache: Some(record),
             })?;
-            return Ok(None);
+            return Ok((None, made_at));
         };
         let completed = Arc::clone(&layer);
         scope.spawn(move || {
@@ -245,12 +248,12 @@ impl<'a> Walk<'a> {
                 self.fail(located(failure, vertex), None);
             }
         });
-        Ok(Some(layer))
+        Ok((Some(layer), made_at))
     }
 
-    fn purpose(&self, id: VertexId, vertex: &Vertex, content: Option<CacheKey>) -> Purpose {
+    fn purpose(&self, id: VertexId, vertex: &Vertex, content: Option<CacheKey>, made_at: i64) -> Purpose {
         let keys = self.definitions.get(id.0).cloned().into_iter().chain(content).collect();
-        Purpose { announce: self.in_image.contains(&id), keys, description: vertex.name.clone() }
+        Purpose { announce: self.in_image.contains(&id), keys, description: vertex.name.clone(), made_at }
     }
 
     fn advance(&self, change: impl FnOnce(&mut Progress)) {

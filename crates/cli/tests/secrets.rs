@@ -97,3 +97,33 @@ async fn a_private_base_of_the_runs_own_registry_is_pulled_by_a_token_that_only_
     assert!(!world.run_log(&forbidden).await.contains("RUN echo"), "nothing was built for it");
     assert!(!registry.issued().iter().any(|token| world.log().contains(token)), "no token is logged");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_builds_secret_is_given_to_the_step_that_names_it_and_to_no_strangers_run() {
+    let world = World::start(Identity::Root).await;
+    let base = world.base_image();
+    put_credential(&world, "npm", json!({ "kind": "build", "secret": TOKEN })).await;
+    let repository = TestRepository::new();
+    let git = GitServer::start(&repository);
+    let dockerfile = format!(
+        "FROM {base}\nRUN --mount=type=secret,id=npmrc,required=true cat /run/secrets/npmrc; echo; echo end\n"
+    );
+    repository.commit_to("main", &[("Dockerfile", &dockerfile)]);
+    let spec = |trust: &str| {
+        json!({
+            "source": { "type": "git", "url": git.url(), "ref": "main" }, "trust": trust,
+            "secrets": { "npmrc": "npm" }, "images": ["secret:1"],
+        })
+    };
+    let run = world.submit(spec("trusted")).await;
+    let ended = world.ended(&run).await;
+    let log = world.run_log(&run).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}\n{log}");
+    assert!(log.contains("***") && log.contains("end") && !log.contains(TOKEN), "{log}");
+    let stranger = world.build(spec("untrusted")).await;
+    assert_eq!(stranger["failure"]["kind"], "secret_missing", "{stranger}");
+    assert_eq!(stranger["failure"]["location"]["line"], 2, "{stranger}");
+    let disk =
+        Identity::Root.command(std::path::Path::new("grep")).args(["-rqs", TOKEN]).arg(&world.data).status();
+    assert_eq!(disk.unwrap().code(), Some(1), "its plain text is nowhere below the data folder");
+}

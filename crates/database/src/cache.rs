@@ -23,6 +23,8 @@ pub struct CacheEntry {
     pub layer: Option<CacheLayer>,
     /// What made it, for people.
     pub description: String,
+    /// When it was made, in seconds since 1970.
+    pub made_at: i64,
 }
 
 impl Database {
@@ -38,7 +40,8 @@ impl Database {
         keys: &[String],
     ) -> Result<Vec<Option<CacheEntry>>, Error> {
         let rows = sqlx::query!(
-            r#"SELECT key AS "key!", layer, description AS "description!" FROM slipway.cache_lookup($1, $2, $3, $4)"#,
+            r#"SELECT key AS "key!", layer, description AS "description!", made_at AS "made_at!"
+               FROM slipway.cache_lookup($1, $2, $3, $4)"#,
             run.0,
             epoch.0,
             token.0,
@@ -47,7 +50,7 @@ impl Database {
         let mut found = std::collections::HashMap::new();
         for row in rows.fetch_all(&self.pool).await? {
             let layer = row.layer.map(|layer| read("a cached layer", layer)).transpose()?;
-            found.insert(row.key, CacheEntry { layer, description: row.description });
+            found.insert(row.key, CacheEntry { layer, description: row.description, made_at: row.made_at });
         }
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
@@ -66,13 +69,14 @@ impl Database {
     ) -> Result<(), Error> {
         let layer = entry.layer.as_ref().map(json).transpose()?;
         sqlx::query!(
-            "SELECT slipway.cache_record($1, $2, $3, $4, $5, $6)",
+            "SELECT slipway.cache_record($1, $2, $3, $4, $5, $6, $7)",
             run.0,
             epoch.0,
             token.0,
             keys,
             layer,
-            storable_text(entry.description.clone())
+            storable_text(entry.description.clone()),
+            entry.made_at
         )
         .fetch_one(&self.pool)
         .await?;

@@ -22,7 +22,10 @@ pub(crate) enum Kind {
         name: Option<Text>,
         platform: Option<Text>,
     },
-    Run(Command),
+    Run {
+        command: Command,
+        secrets: Vec<SecretMount>,
+    },
     Cmd(Command),
     Entrypoint(Command),
     Shell(Vec<String>),
@@ -47,6 +50,21 @@ pub(crate) enum Kind {
 pub(crate) enum Command {
     Shell { text: Text, heredocs: Vec<Heredoc> },
     Exec(Vec<String>),
+}
+
+/// `--mount=type=secret`.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretMount {
+    pub(crate) text: Text,
+    /// The last part of `target` when absent.
+    pub(crate) id: Option<Text>,
+    /// `/run/secrets/ID` when absent, unless there is `env`.
+    pub(crate) target: Option<Text>,
+    pub(crate) env: Option<Text>,
+    pub(crate) required: bool,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// COPY and ADD.

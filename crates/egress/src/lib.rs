@@ -17,7 +17,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), read_timeout: Duration::from_secs(120) }
+        Self { connect_timeout: Duration::from_secs(10), read_timeout: Duration::from_secs(30) }
     }
 }
 

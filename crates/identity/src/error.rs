@@ -32,7 +32,7 @@ impl Error {
             Self::IdentityUnavailable { .. } => Failure::service(
                 "identity_unavailable",
                 message,
-                "It is tried again. Is this machine given an identity, and does it reach where that is had?",
+                "It is tried again while the run has attempts left. Is this machine given an identity, and does it reach where that is had?",
             ),
             Self::IdentityRefused { .. } => Failure::user(
                 "identity_refused",
@@ -42,9 +42,11 @@ impl Error {
             Self::Denied { hint, .. } | Self::MayNotPush { hint, .. } => {
                 Failure::user("registry_denied", message, hint.clone())
             }
-            Self::Unreachable { .. } => {
-                Failure::service("registry_unreachable", message, "It is tried again; is the address right?")
-            }
+            Self::Unreachable { .. } => Failure::service(
+                "registry_unreachable",
+                message,
+                "Is the address right? It is tried again while the run has attempts left.",
+            ),
         }
     }
 

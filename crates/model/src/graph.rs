@@ -77,6 +77,25 @@ pub struct Exec {
     pub cwd: String,
     /// `name`, `uid`, `name:group`, `uid:gid`; empty is root. Looked up in the parent's files.
     pub user: String,
+    /// In no layer, no history, and with their names alone in keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretMount>,
+}
+
+/// A secret that a process is given.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SecretMount {
+    /// As the build names it.
+    pub id: String,
+    /// Absolute path of a file; none where it is only in the environment.
+    pub target: Option<String>,
+    /// Name of a variable.
+    pub env: Option<String>,
+    /// Whether a build without it fails.
+    pub required: bool,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// A copy of files.

@@ -10,6 +10,8 @@ mod stream;
 
 pub use codec::{Channel, MAX_MESSAGE, Packet, read_sealed_file, sealed_file};
 pub use message::{Answer, Finish, Question, StreamEnd, ToCell, ToWorker};
-pub use outside::{BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, NewBlob, Outside, Progress};
+pub use outside::{
+    BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, NewBlob, Outside, Progress, Secret,
+};
 pub use socket::SocketOutside;
 pub use stream::ByteStream;

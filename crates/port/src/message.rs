@@ -4,7 +4,7 @@
 use model::{BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobReady, CacheHit, CacheKey, Progress};
+use crate::{BlobReady, CacheHit, CacheKey, Progress, Secret};
 
 /// From the cell to its worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub enum Question {
     },
     NewBlob,
     BlobReady(BlobReady),
+    Secret {
+        id: String,
+    },
     /// The slirp4netns exit descriptor comes back beside the answer.
     Network,
 }
@@ -98,6 +101,9 @@ pub enum Answer {
     File,
     Cache {
         hits: Vec<Option<CacheHit>>,
+    },
+    Secret {
+        value: Option<Secret>,
     },
     /// The file is passed beside.
     NewBlob {

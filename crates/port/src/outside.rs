@@ -42,6 +42,9 @@ pub trait Outside: Send + Sync {
     /// Gives a written blob its name, and says what it is for.
     fn blob_ready(&self, ready: BlobReady) -> Result<(), Failure>;
 
+    /// The secret of that id, if the run has one. A RUN that mounts it is about to run.
+    fn secret(&self, id: &str) -> Result<Option<Secret>, Failure>;
+
     /// The first RUN that needs a network is about to run: connects the cell's network namespace.
     /// Answers when names resolve at 10.0.2.3.
     fn network(&self) -> Result<(), Failure>;
@@ -53,6 +56,17 @@ pub trait Outside: Send + Sync {
     fn progress(&self, progress: Progress);
 }
 
+/// What must not be shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 /// Key of a cached result: 64 hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -62,6 +76,8 @@ pub struct CacheKey(pub String);
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CacheHit {
     pub layer: Option<CacheLayer>,
+    /// When it was made, in seconds since 1970.
+    pub made_at: i64,
 }
 
 /// Diff id and blob of a layer in the run's scope of the store.
@@ -103,6 +119,8 @@ pub struct CacheRecord {
     pub layer: Option<CacheLayer>,
     /// What made it, for people: `RUN make`.
     pub description: String,
+    /// When it was made, in seconds since 1970.
+    pub made_at: i64,
 }
 
 /// Vertices done, cached among them, and in all.

@@ -14,7 +14,7 @@ use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, 
 use crate::codec::{FromStart, sealed_file};
 use crate::{
     Answer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Finish, NewBlob, Outside, Packet, Progress,
-    Question, StreamEnd, ToCell, ToWorker,
+    Question, Secret, StreamEnd, ToCell, ToWorker,
 };
 
 type Reply = (Result<Answer, Failure>, Vec<OwnedFd>);
@@ -147,6 +147,13 @@ impl Outside for SocketOutside {
         self.ask(Question::BlobReady(ready), &[]).map(drop)
     }
 
+    fn secret(&self, id: &str) -> Result<Option<Secret>, Failure> {
+        match self.ask(Question::Secret { id: id.to_owned() }, &[])? {
+            (Answer::Secret { value }, _) => Ok(value),
+            _ => Err(unexpected()),
+        }
+    }
+
     fn network(&self) -> Result<(), Failure> {
         let (_, descriptors) = self.ask(Question::Network, &[])?;
         lock(&self.held).extend(descriptors);
@@ -213,7 +220,7 @@ fn worker_gone(error: &dyn std::fmt::Display) -> Failure {
     Failure::service(
         "worker_gone",
         format!("The worker does not answer: {error}."),
-        "The run is tried again.",
+        "The run is tried again while it has attempts left.",
     )
 }
 

@@ -100,7 +100,11 @@ async fn set(publication: &Publication, digest: &Digest, state: BlobState) -> Re
 }
 
 pub(crate) fn missing(digest: &Digest) -> Failure {
-    Failure::service("blob_missing", format!("The store has no blob {digest}."), "The run is tried again.")
+    Failure::service(
+        "blob_missing",
+        format!("The store has no blob {digest}."),
+        "The run is tried again while it has attempts left.",
+    )
 }
 
 pub(crate) fn damaged(digest: &Digest) -> Failure {

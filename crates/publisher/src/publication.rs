@@ -189,7 +189,7 @@ impl Publication {
         Err(Failure::service(
             "manifest_not_found_after_push",
             format!("The registry {address} took the manifest of {repository}:{tag}, but does not have it."),
-            "See the registry's own log; the push is tried again.",
+            "See the registry's own log; the push is tried again a few times.",
         ))
     }
 

@@ -78,16 +78,22 @@ impl Error {
                 message,
                 "The registry or something before it is broken: pull by hand and compare.",
             ),
-            Self::Unreachable { .. } => {
-                Failure::service("registry_unreachable", message, "It is tried again; is the address right?")
-            }
+            Self::Unreachable { .. } => Failure::service(
+                "registry_unreachable",
+                message,
+                "Is the address right? It is tried again while the run has attempts left.",
+            ),
             // What the registry calls our request's fault will be so again.
             Self::Refused { status, .. }
                 if (400..500).contains(status) && !matches!(status, 408 | 425 | 429) =>
             {
                 Failure::user("registry_refused", message, "The registry's own words say why.")
             }
-            Self::Refused { .. } => Failure::service("registry_refused", message, "It is tried again."),
+            Self::Refused { .. } => Failure::service(
+                "registry_refused",
+                message,
+                "It is tried again while the run has attempts left.",
+            ),
             Self::Protocol { .. } => {
                 Failure::service("registry_protocol", message, "Is it a registry at all?")
             }

@@ -1,6 +1,6 @@
 //! One GET below a repository: token, redirects, and another try where that may help.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use model::ImageReference;
@@ -13,6 +13,8 @@ use crate::{Client, Error};
 /// Blobs are often kept elsewhere.
 const REDIRECTS: usize = 5;
 const TRIES: u32 = 3;
+/// A host that took longer than this to say nothing will do so again.
+const SILENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 /// A registry that wants more patience is asked again with the whole run.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -29,6 +31,7 @@ impl Client {
     ) -> Result<Response, Error> {
         let mut pause = FIRST_PAUSE;
         for last in (1..=TRIES).map(|number| number == TRIES) {
+            let began = Instant::now();
             let (error, wanted) = match self.get_once(image, path, accept).await {
                 Ok(response) if !may_pass(response.status()) => return self.judge(image, response).await,
                 Ok(response) => {
@@ -37,7 +40,8 @@ impl Client {
                     let body = read_limited(response, ERROR_LIMIT, &image.registry).await.unwrap_or_default();
                     (Error::refused(&image.registry, status, &body), wanted)
                 }
-                Err(error @ Error::Unreachable { .. }) => (error, None),
+                // Who was silent for long is not asked again at once: a slot waits meanwhile.
+                Err(error @ Error::Unreachable { .. }) if began.elapsed() < SILENCE => (error, None),
                 Err(error) => return Err(error),
             };
             if last {

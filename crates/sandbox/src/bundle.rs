@@ -45,21 +45,22 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 
 /// A file or folder of the host, shown read-only in the sandbox.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Shown {
-    pub(crate) source: PathBuf,
-    pub(crate) destination: PathBuf,
+pub struct Shown {
+    pub source: PathBuf,
+    /// Absolute, within the root folder.
+    pub destination: PathBuf,
 }
 
 /// The whole specification for `process`.
 ///
 /// # Errors
 /// The id maps can't be read, or a value does not fit the specification.
-pub(crate) fn spec(process: &Process<'_>, shown: &[Shown]) -> Result<Spec, Error> {
+pub(crate) fn spec(process: &Process<'_>) -> Result<Spec, Error> {
     let mut mounts = base_mounts();
     for (source, destination) in [(process.resolv_conf, "/etc/resolv.conf"), (process.hosts, "/etc/hosts")] {
         mounts.extend(source.map(|source| bind(source, Path::new(destination))));
     }
-    mounts.extend(shown.iter().map(|s| bind(&s.source, &s.destination)));
+    mounts.extend(process.shown.iter().map(|s| bind(&s.source, &s.destination)));
     let spec = json!({
         "ociVersion": "1.0.2",
         "root": { "path": process.rootfs, "readonly": false },
@@ -147,7 +148,7 @@ mod tests {
     }
 
     fn namespaces(network: Network) -> Vec<LinuxNamespaceType> {
-        let spec = spec(&process(0, network), &[]).unwrap();
+        let spec = spec(&process(0, network)).unwrap();
         spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap().iter().map(|n| n.typ()).collect()
     }
 
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn an_ordinary_user_holds_no_capability() {
         let held = |uid| {
-            let spec = spec(&process(uid, Network::None), &[]).unwrap();
+            let spec = spec(&process(uid, Network::None)).unwrap();
             let process = spec.process().clone().unwrap();
             assert_eq!(process.no_new_privileges(), Some(true));
             process.capabilities().as_ref().unwrap().effective().as_ref().unwrap().len()
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_hosts_cgroups_are_covered_after_sys_is_mounted() {
-        let spec = spec(&process(0, Network::None), &[]).unwrap();
+        let spec = spec(&process(0, Network::None)).unwrap();
         let order: Vec<PathBuf> =
             spec.mounts().as_ref().unwrap().iter().map(|m| m.destination().clone()).collect();
         let at = |path: &str| order.iter().position(|p| p == Path::new(path)).unwrap();

@@ -6,14 +6,17 @@ mod bundle;
 mod error;
 mod host;
 mod idmap;
+mod memory;
 mod probe;
 mod process;
 mod runtime;
 mod seccomp;
 mod stop;
 
+pub use bundle::Shown;
 pub use error::Error;
 pub use host::prepare_host;
+pub use memory::MemoryFolder;
 pub use process::{Exit, Network, Process, Stream, run};
 pub use runtime::{Runtime, RuntimeKind};
 pub use stop::Stop;

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::bundle::Shown;
-use crate::process::run_showing;
 use crate::{Error, Exit, Process, Runtime};
 
 /// Where the host keeps what `true` needs.
@@ -22,10 +21,9 @@ impl Runtime {
         let shown = lay_out(&rootfs).map_err(Error::io("Preparing the probe"))?;
         let mut words = Vec::new();
         let started = Instant::now();
-        let process = Process::new(&rootfs, &["/bin/true"]);
+        let process = Process { shown, ..Process::new(&rootfs, &["/bin/true"]) };
         let bundle = scratch.join(format!("probe-{}", self.kind.name()));
-        let exit =
-            run_showing(self, &bundle, &process, &shown, &mut |_, piece| words.extend_from_slice(piece))?;
+        let exit = crate::run(self, &bundle, &process, &mut |_, piece| words.extend_from_slice(piece))?;
         match exit {
             Exit::Code(0) => Ok(started.elapsed()),
             other => Err(Error::Refused {

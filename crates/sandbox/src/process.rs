@@ -30,6 +30,8 @@ pub struct Process<'a> {
     pub groups: Vec<u32>,
     pub hostname: &'a str,
     pub network: Network,
+    /// Files and folders from outside, each with a place in the root folder to be mounted at.
+    pub shown: Vec<Shown>,
     /// Shown as `/etc/resolv.conf`.
     pub resolv_conf: Option<&'a Path>,
     /// Shown as `/etc/hosts`.
@@ -54,6 +56,7 @@ impl<'a> Process<'a> {
             network: Network::None,
             resolv_conf: None,
             hosts: None,
+            shown: Vec::new(),
             stop: None,
         }
     }
@@ -97,17 +100,7 @@ pub fn run(
     process: &Process<'_>,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, Error> {
-    run_showing(runtime, bundle_dir, process, &[], output)
-}
-
-pub(crate) fn run_showing(
-    runtime: &Runtime,
-    bundle_dir: &Path,
-    process: &Process<'_>,
-    shown: &[Shown],
-    output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, Error> {
-    let call = Call::write(runtime, bundle_dir, process, shown)?;
+    let call = Call::write(runtime, bundle_dir, process)?;
     let killer = call.killer();
     if process.stop.is_some_and(|stop| !stop.enter(&killer)) {
         return Err(Error::Stopped);
@@ -138,14 +131,9 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn write(
-        runtime: &'a Runtime,
-        bundle: &Path,
-        process: &Process<'_>,
-        shown: &[Shown],
-    ) -> Result<Self, Error> {
+    fn write(runtime: &'a Runtime, bundle: &Path, process: &Process<'_>) -> Result<Self, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let spec = bundle::spec(process, shown)?;
+        let spec = bundle::spec(process)?;
         std::fs::create_dir_all(bundle).map_err(Error::io(format!("Making {}", bundle.display())))?;
         let json = serde_json::to_vec(&spec)
             .map_err(|e| Error::Host { action: "Writing the bundle", message: e.to_string() })?;

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use model::{Digest, Failure};
 
+/// The largest user or group id that a cell maps.
+const MAX_ID: u32 = 65_535;
+
 /// A failure of a layer or of the place where layers are kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -87,6 +90,11 @@ impl Error {
                 "overlay_unavailable",
                 message,
                 "Run `slipway doctor` on the worker: it tells what the kernel lacks.",
+            ),
+            Self::Owner { user, group, .. } if (*user).max(*group) > MAX_ID => Failure::limits(
+                "id_too_large",
+                message,
+                format!("Builds have the ids 0 to {MAX_ID}: give the file an owner up to that."),
             ),
             Self::Owner { .. } => Failure::service(
                 "store_unusable",

@@ -34,12 +34,10 @@ impl Folder {
         Ok(Self(rustix::fs::openat(&self.0, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?))
     }
 
-    /// A new file. Fails where the name is taken, also by a link.
-    pub(crate) fn create_file(&self, name: &[u8], mode: u32) -> io::Result<File> {
+    /// A new file of our own; [`finish_file`] gives it its mode. Fails where the name is taken, also by a link.
+    pub(crate) fn create_file(&self, name: &[u8]) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(0o600))?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-        Ok(File::from(file))
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(0o600))?))
     }
 
     /// A new symbolic link; where it leads is only data.
@@ -100,8 +98,9 @@ impl Folder {
     }
 }
 
-/// Sets the time of an open file.
-pub(crate) fn set_file_time(file: &File, seconds: i64) -> io::Result<()> {
+/// Sets mode and times of a file that was written: a write takes the set-user-id bits away again.
+pub(crate) fn finish_file(file: &File, mode: u32, seconds: i64) -> io::Result<()> {
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
     Ok(rustix::fs::futimens(file.as_fd(), &both(seconds))?)
 }
 

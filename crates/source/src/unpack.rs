@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use tar::{Entry, EntryType};
 
-use crate::beneath::{Folder, set_file_time};
+use crate::beneath::{Folder, finish_file};
 use crate::error::Error;
 use crate::measure::Measure;
 use crate::upload::invalid;
@@ -124,7 +124,7 @@ impl Unpacking {
     }
 
     fn file(&mut self, entry: &mut impl Read, name: &[u8], mode: u32, time: i64) -> Result<(), Error> {
-        let file = replacing(self.parent(), name, |parent| parent.create_file(name, mode));
+        let file = replacing(self.parent(), name, |parent| parent.create_file(name));
         let mut file = file.map_err(|error| self.written(error))?;
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -135,7 +135,7 @@ impl Unpacking {
             self.measure.bytes(count as u64)?;
             file.write_all(&buffer[..count]).map_err(|error| self.written(error))?;
         }
-        set_file_time(&file, time).map_err(|error| self.written(error))
+        finish_file(&file, mode, time).map_err(|error| self.written(error))
     }
 
     fn link(&self, entry: &Entry<'_, impl Read>, name: &[u8], time: i64) -> Result<(), Error> {

@@ -64,7 +64,7 @@ fn an_archive_comes_back_as_it_was_packed_whatever_the_compression() {
         ("./", FOLDER, 0o750, ""),
         ("./Dockerfile", FILE, 0o644, "FROM scratch"),
         ("./locked/", FOLDER, 0o555, ""),
-        ("./locked/tool", FILE, 0o755, "#!/bin/sh"),
+        ("./locked/tool", FILE, 0o6755, "#!/bin/sh"),
         ("./deep/er/file", FILE, 0o600, "no folder entries"),
         ("./away", LINK, 0o777, "/usr/bin/python3"),
         ("./again", HARD_LINK, 0o644, "./Dockerfile"),
@@ -78,7 +78,7 @@ fn an_archive_comes_back_as_it_was_packed_whatever_the_compression() {
         assert_eq!(fs::read_to_string(root.join("Dockerfile")).unwrap(), "FROM later");
         assert_eq!(fs::read_to_string(root.join("again")).unwrap(), "FROM scratch");
         assert_eq!(fs::read_to_string(root.join("deep/er/file")).unwrap(), "no folder entries");
-        assert_eq!((mode(""), mode("locked"), mode("locked/tool")), (0o750, 0o555, 0o755));
+        assert_eq!((mode(""), mode("locked"), mode("locked/tool")), (0o750, 0o555, 0o6755));
         assert_eq!(fs::read_link(root.join("away")).unwrap().to_str(), Some("/usr/bin/python3"));
         let tool = fs::metadata(root.join("locked/tool")).unwrap();
         assert_eq!(

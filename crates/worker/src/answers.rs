@@ -110,6 +110,11 @@ impl Answers {
             Question::CacheLookup { keys } => self.cache_lookup(&keys).await,
             Question::NewBlob => self.new_blob(),
             Question::BlobReady(ready) => self.blob_ready(ready).await,
+            Question::Secret { id } => {
+                let value =
+                    self.secrets.build.get(&id).map(|secret| port::Secret(secret.expose().to_owned()));
+                Ok((Answer::Secret { value }, Vec::new()))
+            }
             Question::Network => {
                 let pid = self.pid;
                 let connected = tokio::task::spawn_blocking(move || network::connect(pid)).await;
@@ -158,10 +163,11 @@ impl Answers {
 
     /// A row whose blob is gone from the store is a miss.
     fn usable(&self, entry: database::CacheEntry) -> Option<port::CacheHit> {
-        let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None }) };
+        let made_at = entry.made_at;
+        let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None, made_at }) };
         let stored = self.means.store.open_blob(&self.leased.scope, &layer.blob.digest);
         let layer = port::CacheLayer { diff_id: layer.diff_id, blob: layer.blob };
-        stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer) })
+        stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer), made_at })
     }
 
     fn new_blob(&self) -> Result<Reply, Failure> {
@@ -190,7 +196,8 @@ impl Answers {
             let layer =
                 cache.layer.map(|layer| database::CacheLayer { diff_id: layer.diff_id, blob: layer.blob });
             let keys: Vec<String> = cache.keys.into_iter().map(|key| key.0).collect();
-            let entry = database::CacheEntry { layer, description: cache.description };
+            let entry =
+                database::CacheEntry { layer, description: cache.description, made_at: cache.made_at };
             let recorded = database.cache_record(lease.run, lease.epoch, &lease.token, &keys, &entry).await;
             recorded.map_err(|error| error.failure())?;
         }
@@ -213,7 +220,11 @@ fn out_of_order() -> Failure {
 }
 
 fn blob_missing(digest: &model::Digest) -> Failure {
-    Failure::service("blob_missing", format!("The store has no blob {digest}."), "The run is tried again.")
+    Failure::service(
+        "blob_missing",
+        format!("The store has no blob {digest}."),
+        "The run is tried again while it has attempts left.",
+    )
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Failure {

@@ -269,12 +269,16 @@ fn died() -> Failure {
     Failure::service(
         "cell_died",
         "The cell ended without a result.",
-        "See the worker's log; the run is tried again.",
+        "See the worker's log; the run is tried again while it has attempts left.",
     )
 }
 
 fn stopped() -> Failure {
-    Failure::service("worker_stopped", "The worker was stopped.", "The run is tried again.")
+    Failure::service(
+        "worker_stopped",
+        "The worker was stopped.",
+        "The run is tried again while it has attempts left.",
+    )
 }
 
 /// Reports the end, again and again while the database is away.

@@ -19,7 +19,7 @@ fn a_second_build_runs_nothing_and_moves_no_layer() {
         let (fetched, lookups) = (world.outside.fetched(), world.outside.lookups());
         world.outside.clear_log();
         let second = world.build(&recipe(&world, ""));
-        assert_eq!(first, second);
+        assert_eq!(first, second, "the same image, digest and all, though it is later now");
         assert_eq!((world.outside.fetched(), world.outside.lookups()), (fetched, lookups + 1));
         assert_eq!(world.outside.log_text().matches(" CACHED").count(), 3);
         assert_eq!(world.outside.progress_seen().cached, 3);

@@ -142,7 +142,7 @@ fn accounts_that_are_no_file_are_refused_and_do_not_hang() {
         world.file("a", 0o644, "a");
         let recipe =
             world.on_base().run("rm /etc/passwd; busybox mkfifo /etc/passwd").copy_chown("app", &["a"], "/");
-        assert_eq!(world.try_build(&recipe).unwrap_err().kind, "copy_conflict");
+        assert_eq!(world.try_build(&recipe).unwrap_err().kind, "accounts_unreadable");
     });
 }
 

@@ -1,7 +1,7 @@
 //! RUN, its failures, and the image that comes of it.
 
 use crate::world::{NOW, story};
-use model::{Blame, Failure, LayerSource, Manifest};
+use model::{Blame, Failure, LayerSource, Manifest, SecretMount};
 
 #[test]
 fn what_a_command_changed_is_the_layer() {
@@ -159,5 +159,75 @@ fn a_full_disk_is_told_as_such_and_is_the_services_to_mend() {
         let failure = world.try_build(&world.on_base().run("echo new > /new")).unwrap_err();
         assert_eq!((failure.kind.as_str(), failure.blame), ("disk_full", Blame::Service), "{failure}");
         assert!(failure.hint.contains("Free space"), "{failure}");
+    });
+}
+
+fn secret(id: &str) -> SecretMount {
+    let target = Some(format!("/run/secrets/{id}"));
+    SecretMount { id: id.to_owned(), target, env: None, required: true, mode: 0o400, uid: 0, gid: 0 }
+}
+
+#[test]
+fn a_secret_is_there_while_its_step_runs_and_in_no_layer() {
+    story("run-secret", |world| {
+        world.outside.has_secret("npm", "t0ken");
+        let shows =
+            "test $(cat /run/secrets/npm) = t0'k'en && stat -c '%a %u %s' /run/secrets/npm; touch /made";
+        let image = world.build(&world.on_base().run_with(&[secret("npm")], shows).run("ls -A /run > /left"));
+        assert!(world.outside.log_text().contains("400 0 5"), "{}", world.outside.log_text());
+        assert_eq!(world.top_file(&image, "left").text, "", "the next step sees nothing of it");
+        let made = world.layer(&image, image.layers.len() - 2);
+        let paths: Vec<_> = made.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["made"], "no place to mount at is in the layer");
+        assert!(!String::from_utf8_lossy(&world.outside.blob(&image.config.digest)).contains("t0ken"));
+        assert!(!world.disk_holds("t0ken"), "it was on no disk");
+    });
+}
+
+#[test]
+fn a_secret_goes_where_it_is_asked_for() {
+    story("run-secret-places", |world| {
+        world.outside.has_secret("npm", "t0ken");
+        let owned = SecretMount {
+            target: Some("/opt/deep/.npmrc".into()),
+            mode: 0o444,
+            uid: 7,
+            gid: 8,
+            ..secret("npm")
+        };
+        let over = SecretMount { target: Some("/etc/passwd".into()), ..secret("npm") };
+        let env = SecretMount { target: None, env: Some("NPM_TOKEN".into()), ..secret("npm") };
+        let script =
+            "stat -c '%a %u %g' /opt/deep/.npmrc; echo length ${#NPM_TOKEN}; test $(cat /etc/passwd) = t0ken";
+        let image =
+            world.build(&world.on_base().run_with(&[owned, over, env], script).run("env; ls -A / > /left"));
+        let log = world.outside.log_text();
+        assert!(
+            log.contains("444 7 8") && log.contains("length 5") && !log.contains("NPM_TOKEN=t0ken"),
+            "{log}"
+        );
+        let left = world.top_file(&image, "left").text;
+        assert!(!left.contains("opt"), "{left}");
+    });
+}
+
+#[test]
+fn a_step_without_its_secret_fails_only_if_it_needs_it() {
+    story("run-secret-missing", |world| {
+        let optional = SecretMount { required: false, ..secret("npm") };
+        world.build(&world.on_base().run_with(&[optional], "test ! -e /run/secrets/npm"));
+        let failure = world.try_build(&world.on_base().run_with(&[secret("npm")], "true")).unwrap_err();
+        assert_eq!((failure.kind.as_str(), failure.blame), ("secret_missing", Blame::User), "{failure}");
+        assert!(failure.location.is_some() && failure.message.contains("`npm`"), "{failure}");
+    });
+}
+
+#[test]
+fn another_value_of_a_secret_is_no_reason_to_run_again() {
+    story("run-secret-cached", |world| {
+        world.outside.has_secret("npm", "one");
+        let first = world.build(&world.on_base().run_with(&[secret("npm")], "echo made > /made"));
+        world.outside.has_secret("npm", "two");
+        assert_eq!(world.build(&world.on_base().run_with(&[secret("npm")], "echo made > /made")), first);
     });
 }

@@ -82,7 +82,7 @@ async fn a_holder_that_lost_its_lease_can_change_nothing() {
 
     let worker = &world.db.worker;
     let blob = PublicationBlob::in_store(descriptor("x", MediaType::OCI_LAYER_GZIP), "trusted-local");
-    let entry = CacheEntry { layer: None, description: String::new() };
+    let entry = CacheEntry { layer: None, description: String::new(), made_at: 0 };
     let keys = ["0".repeat(64)];
     let refused = [
         worker.append_log(run, old.epoch, &old.token, 1, 0, b"late").await.unwrap_err(),
@@ -153,7 +153,7 @@ async fn a_step_is_remembered_for_its_store_alone() {
     let leased = world.lease().await;
     let keys = ["a".repeat(64), "b".repeat(64), "c".repeat(64)];
     let layer = CacheLayer { diff_id: digest("d"), blob: descriptor("l", MediaType::OCI_LAYER_GZIP) };
-    let entry = CacheEntry { layer: Some(layer), description: "RUN make".into() };
+    let entry = CacheEntry { layer: Some(layer), description: "RUN make".into(), made_at: 1_700_000_000 };
     let worker = &world.db.worker;
     worker.cache_record(leased.run, leased.epoch, &leased.token, &keys[..2], &entry).await.unwrap();
     let found = worker.cache_lookup(leased.run, leased.epoch, &leased.token, &keys).await.unwrap();

@@ -39,6 +39,14 @@ impl Flags {
         }
     }
 
+    /// Every flag of that name.
+    pub(crate) fn all(&mut self, name: &'static str) -> Vec<Flag> {
+        self.known.push(name);
+        let (found, rest) = std::mem::take(&mut self.flags).into_iter().partition(|flag| flag.name == name);
+        self.flags = rest;
+        found
+    }
+
     /// Notes flags of the language that can't be carried out.
     pub(crate) fn refuse(&mut self, names: &[&'static str], hint: &str) -> Result<(), Error> {
         self.known.extend(names);
@@ -54,7 +62,7 @@ impl Flags {
 
     /// A here-document that is the whole command and begins with `#!` is a program, not the shell's.
     pub(crate) fn refuse_script(&mut self, kind: &Kind, rest: &Text) {
-        let Kind::Run(Command::Shell { heredocs, text }) = kind else { return };
+        let Kind::Run { command: Command::Shell { heredocs, text }, .. } = kind else { return };
         let [heredoc] = heredocs.as_slice() else { return };
         if heredoc.content.starts_with("#!") && heredoc.is_whole(&text.string()) {
             let hint = "Run the interpreter on it: RUN python3 <<EOF.";

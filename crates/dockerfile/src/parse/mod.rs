@@ -2,6 +2,7 @@
 
 mod flags;
 mod healthcheck;
+mod mounts;
 mod transfer;
 
 use crate::Warning;
@@ -83,12 +84,13 @@ impl Parser {
         let kind = match upper.as_str() {
             "FROM" => needs("an image").and_then(|()| self.from(&rest, &mut flags))?,
             "RUN" => {
+                let secrets = self.mounts(&mut flags)?;
                 flags.refuse(
-                    &["mount", "network", "security", "device"],
+                    &["network", "security", "device"],
                     "Leave it out, or do without what it gives.",
                 )?;
                 needs("a command")?;
-                let kind = Kind::Run(self.command(&rest, line)?);
+                let kind = Kind::Run { command: self.command(&rest, line)?, secrets };
                 flags.refuse_script(&kind, &rest);
                 kind
             }

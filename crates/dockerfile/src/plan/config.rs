@@ -46,7 +46,7 @@ pub(super) fn apply(
         }
         // A stage has no FROM within, and the others make something; ONBUILD was refused before.
         Kind::From { .. }
-        | Kind::Run(_)
+        | Kind::Run { .. }
         | Kind::Copy(_)
         | Kind::Add(_)
         | Kind::Workdir(_)

@@ -2,13 +2,13 @@
 //! Out: a vertex and its line of the history. Deliberately absent: the files; whether they are there is for
 //! the builder to find out.
 
-use model::{Copy, CopyFrom, Exec, MakeDirectory, Op};
+use model::{Copy, CopyFrom, Exec, MakeDirectory, Op, SecretMount};
 
 use super::path::resolve;
 use super::stage::State;
 use super::{Planner, history};
 use crate::error::Error;
-use crate::instruction::{Command, Instruction, Transfer};
+use crate::instruction::{self, Command, Instruction, Transfer};
 use crate::parse::{is_remote, remote_source};
 use crate::stages::Base;
 use crate::text::Text;
@@ -28,12 +28,19 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
+/// Whether a build argument means something without an ARG (Dockerfile reference, "Predefined ARGs" and
+/// "BuildKit built-in build args").
+pub(crate) fn is_predefined(name: &str) -> bool {
+    PROXIES.contains(&name) || name == "SOURCE_DATE_EPOCH" || name.starts_with("BUILDKIT_")
+}
+
 impl State {
     pub(super) fn run(
         &mut self,
         planner: &mut Planner<'_>,
         instruction: &Instruction,
         command: &Command,
+        secrets: &[instruction::SecretMount],
     ) -> Result<(), Error> {
         let args = self.with_shell(command);
         if args.is_empty() {
@@ -55,6 +62,7 @@ impl State {
         let proxies = PROXIES.iter().filter(|name| !set(&env, name));
         let proxies = proxies.filter_map(|name| Some((name, planner.options.build_args.get(*name)?)));
         let proxy_env = proxies.map(|(name, value)| format!("{name}={value}")).collect();
+        let secrets = secrets.iter().map(|secret| self.secret(planner, secret)).collect::<Result<_, _>>()?;
         let exec = Exec {
             parent: self.vertex,
             args: args.clone(),
@@ -62,8 +70,33 @@ impl State {
             proxy_env,
             cwd: self.working_dir(),
             user: self.config.config.user.clone(),
+            secrets,
         };
         self.make(planner, Op::Exec(exec), instruction, history::run(&args, &given))
+    }
+
+    /// A secret's defaults (Dockerfile reference, "RUN --mount=type=secret").
+    fn secret(&self, planner: &Planner<'_>, mount: &instruction::SecretMount) -> Result<SecretMount, Error> {
+        let expand = |text: &Option<Text>| text.as_ref().map(|text| self.expand(planner, text)).transpose();
+        let (id, target, env) = (expand(&mount.id)?, expand(&mount.target)?, expand(&mount.env)?);
+        let id = id.or_else(|| target.as_deref()?.rsplit('/').next().map(str::to_owned)).unwrap_or_default();
+        if id.is_empty() {
+            return Err(Error::syntax(&mount.text, "The secret's id is empty.", "Write id=NAME."));
+        }
+        let target = match (target, &env) {
+            (Some(target), _) => Some(resolve(&self.working_dir(), &target)),
+            (None, Some(_)) => None,
+            (None, None) => Some(format!("/run/secrets/{id}")),
+        };
+        if target.as_deref().is_some_and(|target| target.ends_with('/')) {
+            return Err(Error::syntax(
+                &mount.text,
+                "A secret's target is a file.",
+                "Leave the `/` at its end out.",
+            ));
+        }
+        let (required, mode, uid, gid) = (mount.required, mount.mode, mount.uid, mount.gid);
+        Ok(SecretMount { id, target, env, required, mode, uid, gid })
     }
 
     pub(super) fn transfer(

@@ -46,7 +46,7 @@ impl State {
             (None, _) => format!("stage-{index} "),
         };
         let makes = |i: &&Instruction| {
-            matches!(i.kind, Kind::Run(_) | Kind::Copy(_) | Kind::Add(_) | Kind::Workdir(_))
+            matches!(i.kind, Kind::Run { .. } | Kind::Copy(_) | Kind::Add(_) | Kind::Workdir(_))
         };
         let steps = 1 + stage.instructions.iter().filter(makes).count();
         let name = |image: &str| format!("[{label}1/{steps}] FROM {image}");
@@ -123,7 +123,7 @@ impl State {
         instruction: &Instruction,
     ) -> Result<(), Error> {
         match &instruction.kind {
-            Kind::Run(command) => self.run(planner, instruction, command),
+            Kind::Run { command, secrets } => self.run(planner, instruction, command, secrets),
             Kind::Copy(transfer) => {
                 let from = planner.stages.copied_from(index, transfer)?;
                 self.transfer(planner, instruction, transfer, from.as_ref(), false)

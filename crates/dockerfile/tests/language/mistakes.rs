@@ -29,6 +29,13 @@ fn each_mistake_is_shown_where_it_was_made() {
         ("FROM a\nCOPY --from=late x y\nFROM b AS late\nFROM b\nCOPY --from=0 x y", "stage_not_found", 2, 13),
         ("FROM a AS builder\nFROM c\nCOPY --from=bulider x y", "stage_not_found", 3, 13),
         ("FROM a\nRUN --mount=type=cache,target=/c make", "dockerfile_unsupported", 2, 5),
+        ("FROM a\nRUN --mount=target=/c make", "dockerfile_unsupported", 2, 5),
+        ("FROM a\nRUN --mount=type=secre,id=a make", "dockerfile_syntax", 2, 18),
+        ("FROM a\nRUN --mount=type=secret make", "dockerfile_syntax", 2, 5),
+        ("FROM a\nRUN --mount=type=secret,id=a,tarmget=/x make", "dockerfile_syntax", 2, 30),
+        ("FROM a\nRUN --mount=type=secret,id=a,mode=rw make", "dockerfile_syntax", 2, 35),
+        ("FROM a\nRUN --mount=type=secret,id= make", "dockerfile_syntax", 2, 25),
+        ("FROM a\nRUN --mount make", "dockerfile_syntax", 2, 5),
         ("FROM a\nRUN --network=none make", "dockerfile_unsupported", 2, 5),
         ("FROM a\nCOPY --link a b", "dockerfile_unsupported", 2, 6),
         ("FROM a\nCOPY --chmod=755 a b", "dockerfile_unsupported", 2, 6),
@@ -42,6 +49,8 @@ fn each_mistake_is_shown_where_it_was_made() {
         ("# syntax=docker/dockerfile:1-labs\nFROM a", "dockerfile_unsupported", 1, 1),
         ("# escape=x\nFROM a", "dockerfile_syntax", 1, 1),
         ("# check=skip=all\n# check=error=true\nFROM a", "dockerfile_syntax", 2, 1),
+        ("# check=error=true\nFROM a\nMAINTAINER x", "dockerfile_check_failed", 3, 0),
+        ("# check=eror=true\nFROM a", "dockerfile_syntax", 1, 1),
         ("FROM a\nRUN --security=insecure x", "dockerfile_unsupported", 2, 5),
         ("FROM a\nRUN --device=gpu x", "dockerfile_unsupported", 2, 5),
         ("FROM a\nCOPY --parents a b", "dockerfile_unsupported", 2, 6),
@@ -116,4 +125,12 @@ fn a_known_frontend_is_ours() {
     {
         crate::world::plan(&format!("# syntax={syntax}\nFROM a"));
     }
+}
+
+#[test]
+fn the_character_nul_is_shown_where_it_stands() {
+    let failure = failure("FROM a\nRUN a\0b");
+    let location = failure.location.expect("a place");
+    assert_eq!((failure.kind.as_str(), location.line, location.column), ("dockerfile_syntax", 2, 6));
+    assert_eq!(location.text, "RUN a\u{2400}b");
 }

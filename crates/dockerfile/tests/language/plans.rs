@@ -1,7 +1,7 @@
 //! What instructions become.
 
 use dockerfile::parse;
-use model::{CopyFrom, Op, RuntimeConfig};
+use model::{CopyFrom, Op, RuntimeConfig, SecretMount};
 
 use crate::world::{
     base_config, config, failure, last, names, options, plan, plan_with, with_args, with_target,
@@ -49,6 +49,46 @@ fn a_here_document_is_the_script_or_its_input() {
     // Neither quoted text nor arithmetic is one.
     assert_eq!(args_of("FROM a\nRUN echo \"a <<EOF b\"")[2], "echo \"a <<EOF b\"");
     assert_eq!(args_of("FROM a\nRUN echo $((1 << 2))")[2], "echo $((1 << 2))");
+}
+
+#[test]
+fn a_secret_has_the_languages_defaults() {
+    let secrets = |text: &str| match last(&plan(text)) {
+        Op::Exec(exec) => exec.secrets.clone(),
+        other => panic!("{other:?}"),
+    };
+    let secret = |id: &str, target: Option<&str>, env: Option<&str>| SecretMount {
+        id: id.to_owned(),
+        target: target.map(str::to_owned),
+        env: env.map(str::to_owned),
+        required: false,
+        mode: 0o400,
+        uid: 0,
+        gid: 0,
+    };
+    for (flag, expected) in [
+        ("id=npm", secret("npm", Some("/run/secrets/npm"), None)),
+        ("target=/root/.npmrc", secret(".npmrc", Some("/root/.npmrc"), None)),
+        ("id=npm,dst=rc", secret("npm", Some("/app/rc"), None)),
+        ("id=npm,env=NPM", secret("npm", None, Some("NPM"))),
+        ("id=npm,env=NPM,target=/x", secret("npm", Some("/x"), Some("NPM"))),
+        ("id=$NAME", secret("of-arg", Some("/run/secrets/of-arg"), None)),
+        (
+            "id=a,required,mode=0440,uid=7,gid=8",
+            SecretMount {
+                required: true,
+                mode: 0o440,
+                uid: 7,
+                gid: 8,
+                ..secret("a", Some("/run/secrets/a"), None)
+            },
+        ),
+    ] {
+        let text = format!("FROM a\nWORKDIR /app\nARG NAME=of-arg\nRUN --mount=type=secret,{flag} make");
+        assert_eq!(secrets(&text), [expected], "{flag}");
+    }
+    let two = "FROM a\nRUN --mount=type=secret,id=a --mount=id=b,type=secret make";
+    assert_eq!(secrets(two).len(), 2);
 }
 
 #[test]

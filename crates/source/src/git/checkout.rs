@@ -8,7 +8,7 @@ use std::path::Path;
 use git2::{ObjectType, Odb, OdbObject, Oid, Repository, Tree, TreeEntry};
 
 use super::fetch::git;
-use crate::beneath::{Folder, set_file_time};
+use crate::beneath::{Folder, finish_file};
 use crate::error::Error;
 use crate::measure::Measure;
 
@@ -83,9 +83,9 @@ impl<'a> Checkout<'a> {
 
     fn file(&mut self, id: Oid, name: &[u8], mode: u32, folder: &Folder) -> Result<(), Error> {
         let content = self.blob(id)?;
-        let mut file = folder.create_file(name, mode).map_err(|error| self.written(error))?;
+        let mut file = folder.create_file(name).map_err(|error| self.written(error))?;
         file.write_all(content.data()).map_err(|error| self.written(error))?;
-        set_file_time(&file, self.time).map_err(|error| self.written(error))
+        finish_file(&file, mode, self.time).map_err(|error| self.written(error))
     }
 
     fn link(&mut self, id: Oid, name: &[u8], folder: &Folder) -> Result<(), Error> {

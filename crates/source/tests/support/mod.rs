@@ -115,6 +115,10 @@ impl Outside for TestOutside {
         panic!("a source writes no blob")
     }
 
+    fn secret(&self, _: &str) -> Result<Option<port::Secret>, Failure> {
+        panic!("a source needs no secret")
+    }
+
     fn network(&self) -> Result<(), Failure> {
         panic!("a source runs nothing")
     }

@@ -2,7 +2,7 @@
 
 use model::{
     BuildGraph, Copy, CopyFrom, Exec, HistoryEntry, ImageConfig, Location, MakeDirectory, Op, Output,
-    Platform, ResolvedImage, Vertex, VertexId,
+    Platform, ResolvedImage, SecretMount, Vertex, VertexId,
 };
 
 #[derive(Clone)]
@@ -40,10 +40,26 @@ impl Recipe {
         self
     }
 
+    pub(crate) fn run_with(self, secrets: &[SecretMount], script: &str) -> Self {
+        let mut recipe = self.run(script);
+        if let Some(Vertex { op: Op::Exec(exec), .. }) = recipe.vertices.last_mut() {
+            exec.secrets = secrets.to_vec();
+        }
+        recipe
+    }
+
     pub(crate) fn run(self, script: &str) -> Self {
         let (parent, env, user) = (self.at, self.env.clone(), self.user.clone());
         let args = vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()];
-        let op = Exec { parent, args, env, proxy_env: vec!["http_proxy=p".into()], cwd: "/".into(), user };
+        let op = Exec {
+            parent,
+            args,
+            env,
+            proxy_env: vec!["http_proxy=p".into()],
+            cwd: "/".into(),
+            user,
+            secrets: Vec::new(),
+        };
         self.add(&format!("RUN {script}"), Op::Exec(op))
     }
 

@@ -8,6 +8,7 @@ mod tarball;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use builder::{Options, Workshop};
 use model::{
@@ -24,8 +25,14 @@ pub(crate) use tarball::{Listed, list, tar_of};
 /// Commit time of contexts that are a commit.
 pub(crate) const COMMITTED: i64 = 1_500_000_000;
 
-/// What `clock` answers.
+/// What [`tick`] answers first.
 pub(crate) const NOW: i64 = 1_700_000_000;
+
+/// A clock on which each look is a second later.
+fn tick() -> i64 {
+    static LOOKS: AtomicI64 = AtomicI64::new(0);
+    NOW + LOOKS.fetch_add(1, Ordering::Relaxed)
+}
 
 pub(crate) struct World {
     folder: tempfile::TempDir,
@@ -98,7 +105,7 @@ impl World {
             scratch: &scratch,
             outside: &self.outside,
             cores: 2,
-            clock: || NOW,
+            clock: tick,
         };
         let source = SourceTree { root: self.context(), revision: self.revision.clone() };
         builder::build(&workshop, &recipe.graph(), &source, excludes, &self.options)
@@ -115,6 +122,18 @@ impl World {
     pub(crate) fn top(&self, image: &BuiltImage) -> Vec<Listed> {
         let layer = image.layers.last().unwrap();
         list(&self.outside.blob(&layer.descriptor.digest))
+    }
+
+    /// The files of one layer.
+    pub(crate) fn layer(&self, image: &BuiltImage, index: usize) -> Vec<Listed> {
+        list(&self.outside.blob(&image.layers[index].descriptor.digest))
+    }
+
+    /// Whether some file that the build wrote to disk and left holds this text.
+    pub(crate) fn disk_holds(&self, text: &str) -> bool {
+        let mut found = std::process::Command::new("busybox");
+        found.args(["grep", "-rqs", text]).arg(self.folder.path());
+        found.status().unwrap().success()
     }
 
     /// One file of the topmost layer.

@@ -28,6 +28,7 @@ struct State {
     meeting: (u32, u32),
     network: Option<Failure>,
     disk_full: bool,
+    secrets: HashMap<String, String>,
     log: String,
     progress: Progress,
 }
@@ -88,6 +89,10 @@ impl MemoryOutside {
     /// How often the cache was asked.
     pub(crate) fn lookups(&self) -> u32 {
         self.state().lookups
+    }
+
+    pub(crate) fn has_secret(&self, id: &str, value: &str) {
+        self.state().secrets.insert(id.to_owned(), value.to_owned());
     }
 
     pub(crate) fn network_asked(&self) -> u32 {
@@ -181,10 +186,14 @@ impl Outside for MemoryOutside {
             state.announced.insert(blob.digest);
         }
         if let Some(record) = ready.cache {
-            let hit = CacheHit { layer: record.layer };
+            let hit = CacheHit { layer: record.layer, made_at: record.made_at };
             state.cache.extend(record.keys.into_iter().map(|key| (key, hit.clone())));
         }
         Ok(())
+    }
+
+    fn secret(&self, id: &str) -> Result<Option<port::Secret>, Failure> {
+        Ok(self.state().secrets.get(id).cloned().map(port::Secret))
     }
 
     fn network(&self) -> Result<(), Failure> {
