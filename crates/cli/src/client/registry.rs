@@ -127,6 +127,12 @@ async fn carry_out(command: &RegistryCommand) -> Result<u8, ClientError> {
         RegistryCommand::Show(named) => show(reach, &service.get(Noun::Registries, &named.name).await?),
         RegistryCommand::Create(args) => {
             let mut new = args.patch()?;
+            if args.address.is_none() {
+                return Err(ClientError::usage(
+                    "A registry needs its address.",
+                    "Add --address HOST[:PORT].",
+                ));
+            }
             new.insert("name".to_owned(), json!(args.named.name));
             show(reach, &service.create(Noun::Registries, &new).await?);
         }

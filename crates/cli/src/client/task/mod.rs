@@ -128,6 +128,10 @@ async fn carry_out(command: &TaskCommand) -> Result<u8, ClientError> {
         TaskCommand::Show(named) => show(json, &service.get(Noun::Tasks, &named.name).await?),
         TaskCommand::Create(args) => {
             let mut new = args.fields.patch()?;
+            if new.get("build").and_then(|build| build.get("source")).is_none() {
+                let hint = "Add --source https://host/repository.git#ref, or --from FILE.";
+                return Err(ClientError::usage("A task needs the source that it builds.", hint));
+            }
             new.insert("name".to_owned(), json!(args.named.name));
             show(json, &service.create(Noun::Tasks, &new).await?);
         }
