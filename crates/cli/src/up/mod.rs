@@ -3,7 +3,7 @@
 
 mod bootstrap;
 mod children;
-mod layout;
+pub(crate) mod layout;
 mod registry;
 
 use std::ffi::OsString;
