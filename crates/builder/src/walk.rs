@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::thread::Scope;
+use std::time::Instant;
 
 use model::{BuildGraph, Copy, CopyFrom, Digest, Failure, Op, SourceTree, Vertex, VertexId};
 use port::{BlobReady, CacheHit, CacheKey, Progress};
@@ -97,10 +98,14 @@ impl<'a> Walk<'a> {
         while let Some(id) = self.schedule.next() {
             let vertex = self.graph.vertex(id);
             let log = self.log.start(&vertex.name);
+            let began = Instant::now();
             self.advance(|progress| progress.current.clone_from(&vertex.name));
             match self.vertex(id, vertex, &log, scope) {
                 Ok(tree) => {
-                    self.advance(|progress| progress.done += 1);
+                    self.advance(|progress| {
+                        progress.done += 1;
+                        progress.milliseconds += u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
+                    });
                     self.schedule.done(id, tree);
                 }
                 Err(failure) => self.fail(located(failure, vertex), Some(&log)),

@@ -1,5 +1,7 @@
 //! What a worker may do. Every call but the first three carries the lease it is made under.
 
+use std::time::Duration;
+
 use model::{
     BuildSpec, BuiltImage, Descriptor, Epoch, Failure, GitRevision, LayerSource, LeaseToken, Platform, RunId,
     RunStatus, StoreId, WorkerId,
@@ -42,6 +44,8 @@ pub struct LeasedRun {
     pub scope: String,
     /// When its time is over.
     pub deadline: OffsetDateTime,
+    /// How long it had been in the queue.
+    pub waited: Duration,
 }
 
 /// A lease to be renewed.
@@ -157,7 +161,7 @@ impl Database {
         let row = sqlx::query!(
             r#"SELECT run_id AS "run_id!", attempt AS "attempt!", epoch AS "epoch!", token AS "token!",
                    registry AS "registry!", address AS "address!", plain_http AS "plain_http!", spec AS "spec!",
-                   scope AS "scope!", deadline AS "deadline!"
+                   scope AS "scope!", deadline AS "deadline!", slipway.queue_wait(run_id) AS waited
                FROM slipway.lease_next($1)"#,
             worker.0
         );
@@ -173,6 +177,7 @@ impl Database {
             spec: read("a run's spec", row.spec)?,
             scope: row.scope,
             deadline: row.deadline,
+            waited: Duration::try_from_secs_f64(row.waited.unwrap_or_default()).unwrap_or_default(),
         }))
     }
 

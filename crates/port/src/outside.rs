@@ -131,4 +131,7 @@ pub struct Progress {
     pub total: u32,
     /// The vertex that was started last.
     pub current: String,
+    /// Spent on those that are done, all together.
+    #[serde(default)]
+    pub milliseconds: u64,
 }

@@ -8,6 +8,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::limits;
 use crate::log::size;
+use crate::metrics::METRICS;
 use crate::publication::{Ended, Publication};
 
 /// Makes sure that every repository of the publication has the blob.
@@ -30,6 +31,7 @@ async fn ensure_in(
     let digest = &blob.blob.digest;
     let has = registry.has_blob(address, repository, digest).await.map_err(|error| error.failure())?;
     if has {
+        METRICS.blob("exists");
         publication.log.line(&format!("exists {digest}"));
         return Ok(());
     }
@@ -38,12 +40,17 @@ async fn ensure_in(
     if let Some(from) = there.or(same_registry) {
         let mounted = registry.mount(address, repository, digest, from).await;
         if mounted.map_err(|error| error.failure())? {
+            METRICS.blob("mounted");
             publication.log.line(&format!("mounted {digest} from {from}"));
             return Ok(());
         }
     }
     set(publication, digest, BlobState::Uploading).await?;
+    let timer = METRICS.upload.start_timer();
     upload(publication, blob, repository).await?;
+    timer.observe_duration();
+    METRICS.blob("uploaded");
+    METRICS.pushed_bytes.inc_by(blob.blob.size);
     publication.log.line(&format!("uploaded {digest} {}", size(blob.blob.size)));
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod blob;
 mod limits;
 mod log;
+mod metrics;
 mod publication;
 mod questions;
 mod sign_in;
@@ -71,6 +72,7 @@ pub(crate) struct House {
 /// # Errors
 /// No client can be made. A store that is not there yet is waited for.
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
+    std::sync::LazyLock::force(&metrics::METRICS);
     let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
     let DeskSocket { listener, uid } = config.desk;

@@ -3,15 +3,17 @@
 use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Instant;
 
 use database::{AfterFailure, LeasedPublication, ManifestTag, Work};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use identity::Identity;
-use model::{Descriptor, Digest, Failure};
+use model::{Blame, Descriptor, Digest, Failure};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::log::PushLog;
+use crate::metrics::METRICS;
 use crate::sign_in::PublicationSignIn;
 use crate::{House, blob, limits};
 
@@ -51,15 +53,20 @@ pub(crate) struct Publication {
 pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: CancellationToken) {
     let span = tracing::info_span!("publication", run = %leased.run, publication = %leased.lease.id);
     async move {
+        let began = Instant::now();
+        METRICS.open.inc();
+        let _open = Open;
         let target = (leased.registry_address.as_str(), leased.plain_http);
         let identity =
             house.identities.of(&house.database, &leased.registry_name, target, &leased.sign_in).await;
+        METRICS.sign_in.observe(began.elapsed().as_secs_f64());
         let publication = Publication::new(house, leased, identity);
         let ended = tokio::select! {
             ended = publication.push() => ended,
             () = publication.keep_lease() => Err(Ended::Lost),
             () = stop.cancelled() => return,
         };
+        METRICS.ended(word(&ended), began.elapsed().as_secs_f64());
         match ended {
             Ok(digest) => tracing::info!(%digest, "published"),
             Err(Ended::Lost) => {
@@ -70,6 +77,25 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
     }
     .instrument(span)
     .await;
+}
+
+/// Counts a publication as open until it is dropped.
+struct Open;
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        METRICS.open.dec();
+    }
+}
+
+/// `refused` is not the service's fault: the registry does not want this push from this identity.
+fn word(ended: &Result<Digest, Ended>) -> &'static str {
+    match ended {
+        Ok(_) => "published",
+        Err(Ended::Lost) => "lost",
+        Err(Ended::Failed(failure)) if failure.blame == Blame::Service => "failed",
+        Err(Ended::Failed(_)) => "refused",
+    }
 }
 
 impl Publication {
@@ -131,6 +157,7 @@ impl Publication {
     }
 
     async fn push_manifest(&self, manifest: &Descriptor) -> Result<Digest, Ended> {
+        let _timer = METRICS.manifest.start_timer();
         let bytes = self.read_manifest(manifest)?;
         let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
         let address = &self.leased.registry_address;

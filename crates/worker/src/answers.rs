@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use broker::RunSecrets;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
+use crate::metrics::{From, METRICS};
 use crate::pull::Pulls;
 use crate::{git, network, streams};
 
@@ -44,7 +46,8 @@ pub(crate) struct Answers {
     registry: registry::Client,
     secrets: RunSecrets,
     preflight: Preflight,
-    blobs: Mutex<HashMap<u64, File>>,
+    /// Opened for the cell, and since when.
+    blobs: Mutex<HashMap<u64, (File, Instant)>>,
     next: AtomicU64,
 }
 
@@ -84,9 +87,9 @@ impl Answers {
                 let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
                 let (http, credential) = (self.means.http.http(), self.secrets.git.as_ref());
                 let bytes = git::upload_pack(http, self.repository()?, credential, body).await?;
-                self.stream(bytes, ended)
+                self.stream(bytes, counted(From::Git, ended))
             }
-            Question::Upload => self.stream(self.upload()?, ended),
+            Question::Upload => self.stream(self.upload()?, counted(From::Upload, ended)),
             Question::SourceFound { revision } => {
                 let Lease { run, epoch, token, .. } = &self.lease;
                 let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
@@ -157,7 +160,8 @@ impl Answers {
         let lease = &self.lease;
         let found = self.means.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
         let found = found.map_err(|error| error.failure())?;
-        let hits = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
+        let hits: Vec<_> = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
+        METRICS.looked_up(hits.iter().flatten().count(), keys.len());
         Ok((Answer::Cache { hits }, Vec::new()))
     }
 
@@ -178,18 +182,20 @@ impl Answers {
         if blobs.len() >= OPEN_BLOBS {
             return Err(out_of_order());
         }
-        blobs.insert(id, file);
+        blobs.insert(id, (file, Instant::now()));
         Ok((Answer::NewBlob { id }, vec![theirs.into()]))
     }
 
     async fn blob_ready(&self, ready: BlobReady) -> Result<Reply, Failure> {
         if let (Some(id), Some(blob)) = (ready.id, &ready.blob) {
             let file = self.blobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let file = file.ok_or_else(out_of_order)?;
+            let (file, began) = file.ok_or_else(out_of_order)?;
             let (store, scope, digest) =
                 (Arc::clone(&self.means.store), self.leased.scope.clone(), blob.digest.clone());
             let linked = tokio::task::spawn_blocking(move || store.link(&file, &scope, &digest)).await;
             linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())?;
+            METRICS.layer.observe(began.elapsed().as_secs_f64());
+            METRICS.layer_bytes.inc_by(blob.size);
         }
         let (database, lease) = (&self.means.database, &self.lease);
         if let Some(cache) = ready.cache {
@@ -207,6 +213,17 @@ impl Answers {
             announced.map_err(|error| error.failure())?;
         }
         Ok((Answer::Done, Vec::new()))
+    }
+}
+
+/// Counts what came in, when the stream's last word is said.
+fn counted(from: From, ended: impl FnOnce(StreamEnd) + Send + 'static) -> impl FnOnce(StreamEnd) + Send {
+    let began = Instant::now();
+    move |end| {
+        if let Ok(bytes) = end.outcome {
+            METRICS.fetched(from, bytes, began);
+        }
+        ended(end);
     }
 }
 

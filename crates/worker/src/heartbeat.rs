@@ -2,6 +2,7 @@
 //! of its runs out, and brings the only words that travel against the stream: cancel, lost, too late.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::house::House;
 use crate::lease::Lease;
+use crate::metrics::METRICS;
 
 const EVERY: Duration = Duration::from_secs(4);
 
@@ -44,6 +46,7 @@ impl Holding {
         let run = lease.run;
         let entry = Entry { lease, progress: Progress::default(), verdict: sender };
         self.lock().insert(run, entry);
+        METRICS.held.inc();
         Hold { holding: Arc::clone(self), run, verdict }
     }
 
@@ -66,6 +69,7 @@ impl Hold {
     /// Reported with the next heartbeat.
     pub(crate) fn progress(&self, progress: Progress) {
         if let Some(entry) = self.holding.lock().get_mut(&self.run) {
+            METRICS.progressed(&entry.progress, &progress);
             entry.progress = progress;
         }
     }
@@ -87,6 +91,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.holding.lock().remove(&self.run);
+        METRICS.held.dec();
     }
 }
 
@@ -100,6 +105,7 @@ pub(crate) async fn beat(house: Arc<House>, holding: Arc<Holding>, stop: Cancell
             _ = ticks.tick() => {}
             () = house.beat.notified() => {}
         }
+        measure_disk(&house.config.store);
         match house.database.renew_leases(house.worker, &holding.held()).await {
             Ok(renewed) => {
                 for answer in renewed {
@@ -109,7 +115,19 @@ pub(crate) async fn beat(house: Arc<House>, holding: Arc<Holding>, stop: Cancell
                 }
             }
             // The builds go on: the rescuer waits as long as the database was away.
-            Err(error) => tracing::warn!(%error, "the leases could not be renewed"),
+            Err(error) => {
+                METRICS.heartbeats_failed.inc();
+                tracing::warn!(%error, "the leases could not be renewed");
+            }
         }
+    }
+}
+
+fn measure_disk(store: &Path) {
+    if let Ok(disk) = nix::sys::statvfs::statvfs(store) {
+        let bytes =
+            |blocks: u64| i64::try_from(blocks.saturating_mul(disk.fragment_size())).unwrap_or(i64::MAX);
+        METRICS.store_free.set(bytes(disk.blocks_available()));
+        METRICS.store_size.set(bytes(disk.blocks()));
     }
 }

@@ -10,6 +10,7 @@ use model::{Failure, WorkerId};
 use tokio::sync::Notify;
 
 use crate::answers::Means;
+use crate::metrics::METRICS;
 use crate::pull::Pulls;
 use crate::{Config, Error, cgroup};
 
@@ -83,6 +84,7 @@ impl House {
         job: &Job,
         place: impl FnOnce(u32),
     ) -> Result<cell::CellProcess, Failure> {
+        let _timer = METRICS.cell_start.start_timer();
         self.spawner.spawn(maps, job, place).map_err(|error| {
             Failure::service("cell_start_failed", format!("No cell could be started: {error}."), error.hint())
         })

@@ -10,6 +10,7 @@ mod house;
 mod lease;
 mod log;
 mod mask;
+mod metrics;
 mod network;
 mod pull;
 mod session;
@@ -17,7 +18,7 @@ mod streams;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::Broker;
 use database::{Database, Hint, NewWorker};
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::heartbeat::Holding;
 use crate::house::House;
+use crate::metrics::METRICS;
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]
@@ -61,6 +63,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// # Errors
 /// The store is in use or unusable, or this host can't make cells.
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
+    std::sync::LazyLock::force(&METRICS);
     let opened = database.clone();
     let house = tokio::task::spawn_blocking(move || House::open(config, opened)).await;
     let house = Arc::new(house.map_err(|error| Failure::service("internal", error.to_string(), ""))??);
@@ -111,8 +114,11 @@ async fn lease_until(
             permit = Arc::clone(&slots).acquire_owned() => permit,
         };
         let Ok(permit) = permit else { return };
+        let began = Instant::now();
         match house.database.lease_next(house.worker).await {
             Ok(Some(leased)) => {
+                METRICS.lease.observe(began.elapsed().as_secs_f64());
+                METRICS.queue_wait.observe(leased.waited.as_secs_f64());
                 let session = session::execute(Arc::clone(house), Arc::clone(holding), leased, stop.clone());
                 sessions.spawn(async move {
                     session.await;

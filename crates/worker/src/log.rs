@@ -3,13 +3,14 @@
 //! nothing: lines wait.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use database::Database;
 use tokio::sync::{Notify, mpsc};
 
 use crate::lease::Lease;
 use crate::mask::{Mask, Masked};
+use crate::metrics::METRICS;
 
 /// How long lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(200);
@@ -67,6 +68,8 @@ async fn write_all(
     loop {
         let mut lines = Vec::new();
         let more = queue.recv().await;
+        // Of the oldest line of the chunk.
+        let arrived = Instant::now();
         let chunk = match &more {
             Some(first) => {
                 lines.extend_from_slice(first.as_bytes());
@@ -81,6 +84,8 @@ async fn write_all(
                 return;
             }
             offset += i64::try_from(part.len()).unwrap_or(0);
+            METRICS.log_lag.observe(arrived.elapsed().as_secs_f64());
+            METRICS.log_bytes.inc_by(part.len() as u64);
         }
         if more.is_none() {
             return;

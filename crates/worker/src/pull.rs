@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use content::Store;
 use futures_util::StreamExt;
 use model::{Descriptor, Digest, Failure, ImageReference};
 use sha2::{Digest as _, Sha256};
+
+use crate::metrics::{From, METRICS};
 
 /// The shared area: only the worker writes it.
 pub(crate) const SHARED: &str = "shared";
@@ -35,7 +38,9 @@ impl Pulls {
             return Ok(file);
         }
         let file = store.new_blob().map_err(|error| error.failure())?;
+        let began = Instant::now();
         let file = download(registry, image, blob, file).await?;
+        METRICS.fetched(From::BaseImage, blob.size, began);
         let (store, digest) = (Arc::clone(store), blob.digest.clone());
         let linked = tokio::task::spawn_blocking(move || {
             store.link(&file, SHARED, &digest).map_err(|error| error.failure())?;

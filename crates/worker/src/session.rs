@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cell::{BuildJob, CellProcess, Job};
 use database::{LeasedRun, Outcome, Verdict};
@@ -20,6 +20,7 @@ use crate::house::House;
 use crate::lease::Lease;
 use crate::log::{LogSink, LogWriter};
 use crate::mask::Mask;
+use crate::metrics::METRICS;
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
@@ -44,11 +45,13 @@ pub(crate) async fn execute(
         tracing::info!(registry = leased.registry_name, "run started");
         let mut hold = holding.hold(lease.clone());
         let desk = Desk::new(house.config.broker.clone(), lease.clone());
+        let began = Instant::now();
         let granted = tokio::select! {
             granted = desk.grant(&leased.spec) => granted,
             verdict = hold.ended() => return end_early(&house, &lease, &leased, verdict).await,
             () = stop.cancelled() => Err(stopped()),
         };
+        METRICS.grant.observe(began.elapsed().as_secs_f64());
         let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
         let (log, writer) = LogWriter::start(house.database.clone(), lease.clone(), &mask);
         let outcome = match granted {
@@ -60,6 +63,7 @@ pub(crate) async fn execute(
         }
         drop(log);
         writer.finish(LOG_END).await;
+        METRICS.ended(outcome.as_ref());
         if let Some(outcome) = outcome {
             finish(&house, &lease, &leased.scope, &masked(outcome, &mask)).await;
         }
@@ -70,7 +74,9 @@ pub(crate) async fn execute(
 
 /// Ended before anything began.
 async fn end_early(house: &House, lease: &Lease, leased: &LeasedRun, verdict: Verdict) {
-    if let Some(outcome) = verdict_outcome(verdict, leased) {
+    let outcome = verdict_outcome(verdict, leased);
+    METRICS.ended(outcome.as_ref());
+    if let Some(outcome) = outcome {
         finish(house, lease, &leased.scope, &outcome).await;
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod first_token;
 pub(crate) mod migrate;
 pub(crate) mod publisher;
+pub(crate) mod scrape;
 pub(crate) mod server;
 pub(crate) mod serving;
 pub(crate) mod worker;

@@ -11,6 +11,7 @@ use nix::unistd::Uid;
 use publisher::DeskSocket;
 use vault::Vault;
 
+use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
 #[derive(Debug, Args)]
@@ -22,6 +23,8 @@ It reads the worker's content store and is the only role that opens a registry's
 pub(crate) struct PublisherArgs {
     #[command(flatten)]
     role: RoleArgs,
+    #[command(flatten)]
+    scrape: ScrapeArgs,
     /// The worker's content store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
@@ -39,10 +42,12 @@ pub(crate) struct PublisherArgs {
 
 pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
     let url = args.role.url()?;
+    let listener = args.scrape.listener()?;
     let desk = desk(&args)?;
     args.role.become_role(porch::PUBLISHER_USER)?;
     block_on(async {
         let stop = stop_signal()?;
+        scrape::serve(listener, stop.clone())?;
         let database = Database::connect(&url, "slipway publisher").await?;
         let vault = Vault::open(&args.key_file)?;
         let (identity, egress) = (publisher::IdentityOptions::default(), egress::Options::default());

@@ -54,7 +54,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
 }
 
 #[expect(unsafe_code, reason = "the socket is inherited at a fixed descriptor")]
-fn inherited(descriptor: i32) -> anyhow::Result<TcpListener> {
+pub(super) fn inherited(descriptor: i32) -> anyhow::Result<TcpListener> {
     anyhow::ensure!(descriptor > 2, "{descriptor} is not a descriptor that could be a socket");
     // SAFETY: the parent put it there for this process, and nothing else here uses it. If it is not a
     // listening socket, the next call on it fails.

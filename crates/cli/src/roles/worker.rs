@@ -9,6 +9,7 @@ use clap::Args;
 use database::Database;
 use nix::unistd::Uid;
 
+use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
 #[derive(Debug, Args)]
@@ -21,6 +22,8 @@ gives root up. Started as an ordinary user it makes do with what the host gives:
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     role: RoleArgs,
+    #[command(flatten)]
+    scrape: ScrapeArgs,
     /// Folder of the content store, on a disk of its own if possible; one worker a store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
@@ -44,6 +47,7 @@ pub(crate) struct WorkerArgs {
 
 pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let url = args.role.url()?;
+    let listener = args.scrape.listener()?;
     if Uid::effective().is_root() {
         porch::make_users().context("the roles' users can't be made")?;
         porch::make_store(&args.store).context("the store can't be given to the worker")?;
@@ -55,6 +59,7 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     args.role.become_role(porch::WORKER_USER)?;
     block_on(async {
         let stop = stop_signal()?;
+        scrape::serve(listener, stop.clone())?;
         let database = Database::connect(&url, "slipway worker").await?;
         let config = worker::Config {
             store: std::path::absolute(&args.store)?,

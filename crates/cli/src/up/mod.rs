@@ -27,7 +27,9 @@ use children::{Keeper, Kept, Starter};
 use layout::Layout;
 use registry::LocalRegistry;
 
-/// The descriptor at which the server finds its listening socket.
+/// Any free port.
+const LOOPBACK: &str = "127.0.0.1:0";
+/// The descriptor at which a role finds its listening socket.
 pub(crate) const LISTEN_DESCRIPTOR: i32 = 3;
 
 #[derive(Debug, Args)]
@@ -64,6 +66,12 @@ pub(crate) struct UpArgs {
     /// Runs at the same time
     #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 2)]
     slots: u32,
+    /// Where the worker's metrics can be read, without a token [default: a free port, told in the ready file]
+    #[arg(long, env = "SLIPWAY_WORKER_METRICS", value_name = "ADDRESS:PORT", default_value = LOOPBACK, hide_default_value = true)]
+    worker_metrics: SocketAddr,
+    /// Where the publisher's metrics can be read, likewise
+    #[arg(long, env = "SLIPWAY_PUBLISHER_METRICS", value_name = "ADDRESS:PORT", default_value = LOOPBACK, hide_default_value = true)]
+    publisher_metrics: SocketAddr,
     /// OCI runtime: crun, runc or a path [default: the first that works here]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
@@ -76,12 +84,27 @@ pub(crate) struct UpArgs {
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     ::server::check_listen_address(args.listen, &args.serving.config())?;
     let layout = Layout::make(args.data.as_deref())?;
-    let listener =
-        TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?;
-    block_on(async { up(args, &layout, listener).await })
+    let listeners = Listeners {
+        server: listen(args.listen)?,
+        worker: listen(args.worker_metrics)?,
+        publisher: listen(args.publisher_metrics)?,
+    };
+    block_on(async { up(args, &layout, listeners).await })
 }
 
-async fn up(args: &UpArgs, layout: &Layout, listener: TcpListener) -> anyhow::Result<ExitCode> {
+/// Opened here, so that an address that is taken is told at once, and stays across restarts of a role.
+struct Listeners {
+    server: TcpListener,
+    /// For metrics, as the next.
+    worker: TcpListener,
+    publisher: TcpListener,
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))
+}
+
+async fn up(args: &UpArgs, layout: &Layout, listeners: Listeners) -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
     let starter = Starter::start()?;
     let cluster = match &args.database_url {
@@ -99,9 +122,9 @@ async fn up(args: &UpArgs, layout: &Layout, listener: TcpListener) -> anyhow::Re
         let bootstrapped = bootstrap(args, layout, &admin, &address).await?;
         let mut keepers = Vec::new();
         keepers.extend(local.map(|registry| registry.kept(layout).keep(&starter)));
-        keepers.extend(roles(args, layout, &listener)?.into_iter().map(|kept| kept.keep(&starter)));
+        keepers.extend(roles(args, layout, &listeners)?.into_iter().map(|kept| kept.keep(&starter)));
         let ready = tokio::select! {
-            ready = announce(args, layout, &listener, &address, &bootstrapped) => ready,
+            ready = announce(args, layout, &listeners, &address, &bootstrapped) => ready,
             () = stop.cancelled() => Ok(()),
         };
         if ready.is_ok() {
@@ -129,7 +152,7 @@ async fn start_cluster(layout: &Layout) -> anyhow::Result<Cluster> {
     Ok(Cluster::start(options).await?)
 }
 
-fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Result<Vec<Kept>> {
+fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Result<Vec<Kept>> {
     let store = layout.store().into_os_string();
     let slots = args.slots.to_string();
     let mut worker = vec!["--store".into(), store.clone(), "--slots".into(), slots.into()];
@@ -138,16 +161,19 @@ fn roles(args: &UpArgs, layout: &Layout, listener: &TcpListener) -> anyhow::Resu
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
+    let metrics = || [OsString::from("--metrics-descriptor"), LISTEN_DESCRIPTOR.to_string().into()];
+    worker.extend(metrics());
     let key = |role| [OsString::from("--key-file"), layout.key(role).into_os_string()];
     let mut publisher = vec!["--store".into(), store, "--socket".into(), socket()];
     publisher.extend(key("publisher"));
+    publisher.extend(metrics());
     let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
     server.extend(key("server"));
     server.extend(args.serving.arguments());
     Ok(vec![
-        role("server", layout, server, Some(listener.as_raw_fd())),
-        role("worker", layout, worker, None),
-        role("publisher", layout, publisher, None),
+        role("server", layout, server, &listeners.server),
+        role("worker", layout, worker, &listeners.worker),
+        role("publisher", layout, publisher, &listeners.publisher),
     ])
 }
 
@@ -155,17 +181,16 @@ fn role(
     name: &'static str,
     layout: &Layout,
     arguments: Vec<std::ffi::OsString>,
-    listener: Option<i32>,
+    listener: &TcpListener,
 ) -> Kept {
+    let listener = listener.as_raw_fd();
     let url_file = layout.database_url(name);
     let command = move || {
         let mut command = Command::new("/proc/self/exe");
         command.arg0(format!("slipway-{name}")).arg(name).args(&arguments);
         command.arg("--database-url-file").arg(&url_file).arg("--parent").arg(std::process::id().to_string());
         command.env_remove("DATABASE_URL").env_remove("DATABASE_URL_FILE").stdin(std::process::Stdio::null());
-        if let Some(listener) = listener {
-            pass_listener(&mut command, listener);
-        }
+        pass_listener(&mut command, listener);
         command
     };
     Kept { name, patience: Duration::from_secs(20), command: Box::new(command) }
@@ -213,16 +238,17 @@ pub(crate) fn start_as(command: &mut Command, user: Option<&str>) {
 async fn announce(
     args: &UpArgs,
     layout: &Layout,
-    listener: &TcpListener,
+    listeners: &Listeners,
     registry: &str,
     bootstrapped: &Bootstrapped,
 ) -> anyhow::Result<()> {
-    let address = format!("{}://{}", args.serving.scheme(), listener.local_addr()?);
+    let address = format!("{}://{}", args.serving.scheme(), listeners.server.local_addr()?);
     wait_ready(&address, bootstrapped).await?;
     let token_file = &bootstrapped.token_file;
     let ready = serde_json::json!({
         "server": address, "registry": registry, "data": layout.data, "runtime": layout.runtime,
-        "token_file": token_file,
+        "token_file": token_file, "worker_metrics": listeners.worker.local_addr()?,
+        "publisher_metrics": listeners.publisher.local_addr()?,
         "pid": std::process::id(),
     });
     let local = Local { address: address.clone(), token_file: token_file.clone(), data: layout.data.clone() };

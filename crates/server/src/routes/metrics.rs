@@ -109,7 +109,25 @@ impl Metrics {
             registry,
         };
         metrics.register()?;
+        metrics.begin();
         Ok(metrics)
+    }
+
+    /// A counter that is not there can't be seen to grow.
+    fn begin(&self) {
+        for became in ["queued", "cancelled", "timed_out", "failed"] {
+            self.rescued.with_label_values(&[became]);
+        }
+        for host in GitHost::ALL {
+            for outcome in ["stored", "again", "refused", "matched", "ignored", "failed"] {
+                self.deliveries.with_label_values(&[host.as_str(), outcome]);
+            }
+        }
+        for kind in ["commit_status", "webhook"] {
+            for outcome in ["sent", "retried", "given_up"] {
+                self.reports.with_label_values(&[kind, outcome]);
+            }
+        }
     }
 
     fn register(&self) -> prometheus::Result<()> {
