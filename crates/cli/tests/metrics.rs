@@ -23,6 +23,8 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "lost",
             "published",
             "refused",
+            "stored",
+            "again",
             "matched",
             "ignored",
             "sent",
