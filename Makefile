@@ -11,7 +11,7 @@ env := . scripts/env;
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
-demo: ## Set up, build a sample git repository into an image, prove that it runs, stop
+demo: ## Set up, build a sample git repository by hand and by a signed push, prove both images, stop
 	@scripts/setup build run proof
 	@scripts/demo
 

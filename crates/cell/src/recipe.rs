@@ -91,6 +91,10 @@ fn plan(spec: &BuildSpec, tree: &SourceTree, outside: &dyn Outside) -> Result<Bu
             .log(&format!("warning: {}:{line}: {} ({})\n", spec.dockerfile, warning.message, warning.rule));
     }
     let options = plan_options(spec);
+    let unused = dockerfile.unused_args(&options);
+    if !unused.is_empty() {
+        outside.log(&format!("warning: no ARG declares the build arguments {}\n", unused.join(", ")));
+    }
     let images = resolve(&dockerfile, &options, outside)?;
     dockerfile.plan(&options, &images).map_err(dockerfile::Error::into_failure)
 }

@@ -52,4 +52,25 @@ pub(crate) fn print_error(error: &anyhow::Error) {
     for cause in error.chain().skip(1) {
         eprintln!("  because: {cause}");
     }
+    if let Some(hint) = error.chain().find_map(hint_of) {
+        eprintln!("hint: {hint}");
+    }
+}
+
+/// What an error of one of our rooms says to do.
+fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let hint = if let Some(error) = cause.downcast_ref::<server::Error>() {
+        error.failure().hint
+    } else if let Some(error) = cause.downcast_ref::<database::Error>() {
+        match error.is_unavailable() {
+            true => {
+                "Does PostgreSQL run at the address that DATABASE_URL names, and does it let that role in?"
+                    .to_owned()
+            }
+            false => error.failure().hint,
+        }
+    } else {
+        cause.downcast_ref::<model::Failure>()?.hint.clone()
+    };
+    Some(hint).filter(|hint| !hint.is_empty())
 }

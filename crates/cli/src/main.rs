@@ -5,10 +5,12 @@ mod doctor;
 mod logging;
 mod roles;
 mod up;
+mod worker_line;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use worker_line::WorkerLine;
 
 /// A self-hosted cloud build service for container images.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ use clap::{CommandFactory, Parser, Subcommand};
   slipway up                                     everything on this machine, in the foreground
   slipway build . -t app:1                       build this folder, push it as app:1
   slipway build https://example.com/a.git#main -t app
+  slipway task create app --source https://example.com/a.git#main -t app --on-push main
+  slipway hook create github --host github       the address to enter at the git host
   slipway logs -f RUN                            follow a run's log
   slipway doctor                                 what this host gives, and what is missing")]
 struct Cli {
@@ -38,8 +42,8 @@ enum Command {
     Up(up::UpArgs),
     /// Answer REST.
     Server(roles::server::ServerArgs),
-    /// Lease runs and build them.
-    Worker(roles::worker::WorkerArgs),
+    /// Lease runs and build them; or, with `list`, look at those that do.
+    Worker(WorkerLine),
     /// Push what was built. The only role that holds the registry's credential.
     Publisher(roles::publisher::PublisherArgs),
     /// Make the database's roles and bring its tables up to date.
@@ -48,11 +52,32 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Build an image from a folder or a git address, and push it.
     Build(client::BuildArgs),
-    /// List runs, or show one.
+    /// Registries that images are pushed to.
+    #[command(subcommand)]
+    Registry(client::RegistryCommand),
+    /// Secrets for sources, registries, webhooks and builds.
+    #[command(subcommand)]
+    Credential(client::CredentialCommand),
+    /// Saved builds, and what starts them.
+    #[command(subcommand)]
+    Task(Box<client::TaskCommand>),
+    /// Addresses that git hosts deliver to.
+    #[command(subcommand)]
+    Hook(client::HookCommand),
+    /// What git hosts delivered, and what became of it.
+    #[command(subcommand)]
+    Delivery(client::DeliveryCommand),
+    /// Executions of a build.
+    #[command(subcommand)]
+    Run(client::RunCommand),
+    /// Who may ask what.
+    #[command(subcommand)]
+    Token(client::TokenCommand),
+    /// List runs, or show one: `run list` and `run show`.
     Runs(client::RunsArgs),
-    /// Print a run's log.
+    /// Print a run's log: `run logs`.
     Logs(client::LogsArgs),
-    /// Cancel a run.
+    /// Cancel a run: `run cancel`.
     Cancel(client::CancelArgs),
     /// Print a completion script for a shell.
     Completions {
@@ -89,11 +114,19 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Up(args) => role("up").and_then(|()| up::run(&args)),
         Command::Server(args) => role("server").and_then(|()| roles::server::run(args)),
-        Command::Worker(args) => role("worker").and_then(|()| roles::worker::run(args)),
+        Command::Worker(WorkerLine::Role(args)) => role("worker").and_then(|()| roles::worker::run(*args)),
+        Command::Worker(WorkerLine::Noun(command)) => roles::block_on(client::worker(command)),
         Command::Publisher(args) => role("publisher").and_then(|()| roles::publisher::run(args)),
         Command::Migrate(args) => role("migrate").and_then(|()| roles::migrate::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Build(args) => roles::block_on(client::build(args)),
+        Command::Registry(command) => roles::block_on(client::registry(command)),
+        Command::Credential(command) => roles::block_on(client::credential(command)),
+        Command::Task(command) => roles::block_on(client::task(*command)),
+        Command::Hook(command) => roles::block_on(client::hook(command)),
+        Command::Delivery(command) => roles::block_on(client::delivery(command)),
+        Command::Run(command) => roles::block_on(client::run(command)),
+        Command::Token(command) => roles::block_on(client::token(command)),
         Command::Runs(args) => roles::block_on(client::runs(args)),
         Command::Logs(args) => roles::block_on(client::logs(args)),
         Command::Cancel(args) => roles::block_on(client::cancel(args)),

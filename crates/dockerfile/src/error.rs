@@ -1,6 +1,6 @@
 //! Refusals. Each is the user's to mend and shows the user's own line.
 
-use model::Failure;
+use model::{Failure, Location};
 
 use crate::text::Text;
 
@@ -19,6 +19,16 @@ impl Error {
     /// A refusal without a place.
     pub(crate) fn bare(kind: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self(Box::new(Failure::user(kind, message, hint)))
+    }
+
+    /// A refusal of a place.
+    pub(crate) fn located(
+        kind: &str,
+        location: Location,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self(Box::new(Failure::user(kind, message, hint).at(location)))
     }
 
     /// A refusal of `text`.

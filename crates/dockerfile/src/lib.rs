@@ -4,6 +4,7 @@
 //! whatever is not in the text.
 
 mod budget;
+mod checks;
 mod error;
 mod expand;
 mod glob;
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use model::{BuildGraph, ImageReference, Location, Platform, ResolvedImage};
 
 pub use error::Error;
-use instruction::Instruction;
+use instruction::{Instruction, Kind};
 use stages::Stages;
 
 /// What was resolved between the two phases.
@@ -63,6 +64,7 @@ pub struct Dockerfile {
     instructions: Vec<Instruction>,
     escape: char,
     warnings: Vec<Warning>,
+    checks: checks::Checks,
 }
 
 /// Reads a Dockerfile; `name` is the path that people are shown.
@@ -71,9 +73,9 @@ pub struct Dockerfile {
 /// The first thing that can't be read.
 pub fn parse(name: &str, text: &str) -> Result<Dockerfile, Error> {
     let lines = lines::read(name, text)?;
-    let escape = lines.escape;
+    let (escape, checks) = (lines.escape, lines.checks.clone());
     let (instructions, warnings) = parse::parse(lines)?;
-    Ok(Dockerfile { instructions, escape, warnings })
+    Ok(Dockerfile { instructions, escape, warnings: checks.keep(warnings), checks })
 }
 
 impl Dockerfile {
@@ -83,12 +85,30 @@ impl Dockerfile {
         &self.warnings
     }
 
+    /// Names of build arguments that no ARG declares and nobody predefines, sorted.
+    #[must_use]
+    pub fn unused_args(&self, options: &Options) -> Vec<String> {
+        let declared = |name: &str| {
+            let args = self.instructions.iter().filter_map(|instruction| match &instruction.kind {
+                Kind::Arg(args) => Some(args),
+                _ => None,
+            });
+            args.flatten().any(|(declared, _)| declared.string() == name)
+        };
+        let names = options.build_args.keys().filter(|name| !plan::is_predefined(name) && !declared(name));
+        names.cloned().collect()
+    }
+
     /// Phase one: the images that the target needs, each once for a platform.
     ///
     /// # Errors
     /// The target or a stage is not there, an instruction that the target needs is not supported, or a
-    /// variable has no value where one is needed.
+    /// variable has no value where one is needed. Or there is a warning, and the file's `check` directive makes
+    /// it an error.
     pub fn needed_images(&self, options: &Options) -> Result<Vec<NeededImage>, Error> {
+        if let Some(error) = self.checks.failure(&self.warnings) {
+            return Err(error);
+        }
         Stages::of(&self.instructions, self.escape, options)?.images(options)
     }
 

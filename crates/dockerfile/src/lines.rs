@@ -6,6 +6,7 @@ use std::rc::Rc;
 use model::Location;
 
 use crate::Warning;
+use crate::checks::Checks;
 use crate::error::Error;
 use crate::text::{Source, Text};
 
@@ -46,6 +47,7 @@ pub(crate) struct Lines {
     pub(crate) logical: Vec<Logical>,
     pub(crate) escape: char,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) checks: Checks,
 }
 
 pub(crate) fn read(name: &str, text: &str) -> Result<Lines, Error> {
@@ -58,14 +60,40 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Lines, Error> {
         let message = format!("Line {} has {} bytes; {LINE} are possible.", index + 1, line.len());
         return Err(Error::bare("dockerfile_too_large", message, "Break it with a `\\` at its end."));
     }
+    refuse_nul(name, text)?;
     let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).collect();
     let source = Rc::new(Source { name: name.to_owned(), lines });
-    let mut reader = Reader { source, next: 0, escape: '\\', logical: Vec::new(), warnings: Vec::new() };
+    let mut reader = Reader {
+        source,
+        next: 0,
+        escape: '\\',
+        logical: Vec::new(),
+        warnings: Vec::new(),
+        checks: Checks::default(),
+    };
     reader.directives()?;
     while reader.next < reader.source.lines.len() {
         reader.logical_line()?;
     }
-    Ok(Lines { logical: reader.logical, escape: reader.escape, warnings: reader.warnings })
+    let Reader { logical, escape, warnings, checks, .. } = reader;
+    Ok(Lines { logical, escape, warnings, checks })
+}
+
+/// No argument, variable or name that a process or a file can have holds it.
+fn refuse_nul(name: &str, text: &str) -> Result<(), Error> {
+    let Some((index, line)) = text.split('\n').enumerate().find(|(_, line)| line.contains('\0')) else {
+        return Ok(());
+    };
+    let before = line.chars().take_while(|c| *c != '\0').count();
+    let location = Location {
+        file: name.to_owned(),
+        line: line_number(index),
+        text: line.replace('\0', "\u{2400}"),
+        column: u32::try_from(before + 1).unwrap_or(0),
+        width: 1,
+    };
+    let hint = "Write what you mean without it, for instance `\\0` for printf.";
+    Err(Error::located("dockerfile_syntax", location, "A line holds the character NUL (U+0000).", hint))
 }
 
 struct Reader {
@@ -74,6 +102,7 @@ struct Reader {
     escape: char,
     logical: Vec<Logical>,
     warnings: Vec<Warning>,
+    checks: Checks,
 }
 
 impl Reader {
@@ -101,6 +130,7 @@ impl Reader {
                         }
                     };
                 }
+                "check" => self.checks = Checks::parse(&value, &text)?,
                 "syntax" if !is_known_frontend(&value) => {
                     let hint = "Only `docker/dockerfile:1` and its minor versions are built in: leave the line out or use that.";
                     return Err(Error::unsupported(&text, &format!("The frontend `{value}`"), hint));

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::error::{ClientError, conclude};
 use super::render::{self, Show};
 use super::service::Service;
+use super::shared::seconds;
 use super::upload::upload;
 use super::watch::{OnInterrupt, watch};
 use super::{EXIT_CODES, ServiceArgs};
@@ -60,19 +61,16 @@ pub(crate) struct BuildArgs {
     /// Every time in the image, in seconds since 1970: the same inputs give the same digest
     #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
     source_date_epoch: Option<i64>,
-    /// Longest time for the run, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    /// Longest time for the run: 90s, 15m, 2h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
     timeout: u32,
     /// Print the run's id and leave it to itself
     #[arg(short, long)]
     detach: bool,
-    /// One JSON object a line instead of text
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) async fn build(args: BuildArgs) -> anyhow::Result<ExitCode> {
-    let json = args.json;
+    let json = args.service.json();
     conclude(carry_out(args).await, json)
 }
 
@@ -80,7 +78,8 @@ async fn carry_out(args: BuildArgs) -> Result<u8, ClientError> {
     let service = args.service.service()?;
     let context = Context::of(&args.context, args.file.as_deref())?;
     let build_args = build_args(&args.build_args)?;
-    let mut show = render::choose(args.json);
+    let json = args.service.json();
+    let mut show = render::choose(json);
     let (source, dockerfile) = source(&service, context, show.as_mut()).await?;
     let mut new = NewRun::new(source);
     new.build.dockerfile = dockerfile;
@@ -97,7 +96,7 @@ async fn carry_out(args: BuildArgs) -> Result<u8, ClientError> {
         new.build.platform = platform;
     }
     let run = service.create_run(&new).await?;
-    if args.detach && !args.json {
+    if args.detach && !json {
         print_id(&run.id.to_string());
         show.left();
         return Ok(0);
@@ -128,7 +127,7 @@ async fn source(
     }
 }
 
-fn secrets(given: &[String]) -> Result<BTreeMap<String, String>, ClientError> {
+pub(super) fn secrets(given: &[String]) -> Result<BTreeMap<String, String>, ClientError> {
     let pair = |text: &String| {
         let (id, credential) = text.split_once('=').unwrap_or((text, text));
         if id.is_empty() || credential.is_empty() {
@@ -142,7 +141,7 @@ fn secrets(given: &[String]) -> Result<BTreeMap<String, String>, ClientError> {
 }
 
 /// As `docker build` reads them: a name alone is taken from the environment, where it is set.
-fn build_args(given: &[String]) -> Result<BTreeMap<String, String>, ClientError> {
+pub(super) fn build_args(given: &[String]) -> Result<BTreeMap<String, String>, ClientError> {
     let mut args = BTreeMap::new();
     for arg in given {
         let (name, value) = match arg.split_once('=') {

@@ -21,19 +21,16 @@ pub(crate) struct CancelArgs {
     service: ServiceArgs,
     /// The run's id
     run: RunId,
-    /// The run as a JSON object instead of text
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
-    conclude(carry_out(&args).await, args.json)
+    conclude(carry_out(&args).await, args.service.json())
 }
 
 #[expect(clippy::print_stdout, reason = "the command line speaks to people here")]
 async fn carry_out(args: &CancelArgs) -> Result<u8, ClientError> {
     let run = args.service.service()?.cancel(args.run).await?;
-    if args.json {
+    if args.service.json() {
         println!("{}", serde_json::json!(run));
     } else if run.status.is_end() {
         println!("run {}: {}", run.id, word(run.status));

@@ -16,7 +16,7 @@ use super::{EXIT_CODES, ServiceArgs};
   slipway logs 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70
   slipway logs -f 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70
 
-With -f it ends with the run, and its exit code is the run's; ^C leaves the run to itself.
+--json goes with -f. With -f it ends with the run, and its exit code is the run's; ^C leaves the run to itself.
 
 {EXIT_CODES}"))]
 pub(crate) struct LogsArgs {
@@ -30,19 +30,21 @@ pub(crate) struct LogsArgs {
     /// Which attempt [default: the latest]
     #[arg(long, value_name = "NUMBER", conflicts_with = "follow")]
     attempt: Option<i32>,
-    /// With -f: one JSON object a line instead of text
-    #[arg(long, requires = "follow")]
-    json: bool,
 }
 
 pub(crate) async fn logs(args: LogsArgs) -> anyhow::Result<ExitCode> {
-    conclude(carry_out(&args).await, args.json)
+    conclude(carry_out(&args).await, args.service.json())
 }
 
 async fn carry_out(args: &LogsArgs) -> Result<u8, ClientError> {
     let service = args.service.service()?;
     if args.follow {
-        return watch(&service, args.run, render::choose(args.json).as_mut(), OnInterrupt::Leave).await;
+        return watch(&service, args.run, render::choose(args.service.json()).as_mut(), OnInterrupt::Leave)
+            .await;
+    }
+    if args.service.json() {
+        let hint = "Add --follow: then each event is a JSON object.";
+        return Err(ClientError::usage("A log by itself is text.", hint));
     }
     let mut offset = 0;
     let mut printer = Printer { lines: Lines::default(), to_terminal: std::io::stdout().is_terminal() };

@@ -1,16 +1,36 @@
-//! `slipway runs`: a table, or one run.
+//! `slipway run`: list, show, cancel, logs. `slipway runs` is the short way to the list, or to one run.
 
 use std::process::ExitCode;
 
-use clap::Args;
-use comfy_table::{Table, presets};
-use model::{RunId, RunStatus, SourceSpec};
+use clap::{Args, Subcommand};
+use model::{Cause, RunId, RunStatus, SourceSpec};
 use server::api::Run;
 
+use super::cancel::{CancelArgs, cancel};
 use super::error::{ClientError, conclude};
+use super::logs::{LogsArgs, logs};
 use super::render::{duration, summary, word};
 use super::service::Service;
-use super::{EXIT_CODES, ServiceArgs};
+use super::shared::{print_list, print_one, when};
+use super::{EXIT_CODES, NOUN_EXIT_CODES, ServiceArgs};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// List runs, newest first.
+    #[command(after_help = format!("Examples:
+  slipway run list --task app --status failed
+  slipway run list --json | jq -r 'select(.status == \"failed\").id'
+
+{NOUN_EXIT_CODES}"))]
+    List(ListArgs),
+    /// Show a run: what it built, what started it, what it pushed.
+    #[command(after_help = NOUN_EXIT_CODES)]
+    Show(ShowArgs),
+    /// Cancel a run.
+    Cancel(CancelArgs),
+    /// Print a run's log.
+    Logs(LogsArgs),
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:
@@ -21,50 +41,70 @@ use super::{EXIT_CODES, ServiceArgs};
 
 {EXIT_CODES}"))]
 pub(crate) struct RunsArgs {
+    /// Show this one
+    #[arg(conflicts_with_all = ["status", "task", "limit"])]
+    run: Option<RunId>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
     #[command(flatten)]
     service: ServiceArgs,
-    /// Show this one
-    run: Option<RunId>,
     /// Only runs that stand there: queued, started, publishing, succeeded, failed, cancelled, timed_out
-    #[arg(long, conflicts_with = "run")]
-    status: Option<RunStatus>,
-    /// How many, newest first
-    #[arg(long, default_value_t = 20, conflicts_with = "run")]
-    limit: u32,
-    /// One JSON object a line instead of a table
     #[arg(long)]
-    json: bool,
+    status: Option<RunStatus>,
+    /// Only runs of this task
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// How many, newest first
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The run's id
+    run: RunId,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) async fn run(command: RunCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        RunCommand::List(args) => conclude(list(&args).await, args.service.json()),
+        RunCommand::Show(args) => conclude(show(&args.service, args.run).await, args.service.json()),
+        RunCommand::Cancel(args) => cancel(args).await,
+        RunCommand::Logs(args) => logs(args).await,
+    }
 }
 
 pub(crate) async fn runs(args: RunsArgs) -> anyhow::Result<ExitCode> {
-    conclude(carry_out(&args).await, args.json)
+    let service = &args.list.service;
+    let done = match args.run {
+        Some(run) => show(service, run).await,
+        None => list(&args.list).await,
+    };
+    conclude(done, service.json())
 }
 
-#[expect(clippy::print_stdout, reason = "the command line speaks to people here")]
-async fn carry_out(args: &RunsArgs) -> Result<u8, ClientError> {
+async fn list(args: &ListArgs) -> Result<u8, ClientError> {
     let service = args.service.service()?;
-    let runs = match args.run {
-        Some(run) => vec![service.get_run(run).await?],
-        None => list(&service, args.status, args.limit).await?,
-    };
-    if args.json {
-        runs.iter().for_each(|run| println!("{}", serde_json::json!(run)));
-    } else if args.run.is_some() {
-        runs.iter().for_each(|run| println!("{}", describe(run)));
-    } else if runs.is_empty() {
-        println!("There are no runs on {}.", service.server());
-    } else {
-        println!("{}", table(&runs));
-    }
+    let runs = pages(&service, args).await?;
+    let none = format!("There are no such runs on {}.", service.server());
+    let header = ["RUN", "STATUS", "CREATED", "TOOK", "TASK", "IMAGE"];
+    print_list(args.service.json(), &runs, header, row, &none);
     Ok(0)
 }
 
 /// As many pages as it takes.
-async fn list(service: &Service, status: Option<RunStatus>, limit: u32) -> Result<Vec<Run>, ClientError> {
+async fn pages(service: &Service, args: &ListArgs) -> Result<Vec<Run>, ClientError> {
+    let ListArgs { status, task, limit, .. } = args;
     let (mut runs, mut cursor) = (Vec::new(), None::<String>);
-    while runs.len() < limit as usize {
-        let left = limit - u32::try_from(runs.len()).unwrap_or(limit);
-        let page = service.list_runs(status, left.min(200), cursor.as_deref()).await?;
+    while runs.len() < *limit as usize {
+        let left = limit - u32::try_from(runs.len()).unwrap_or(*limit);
+        let page = service.list_runs(*status, task.as_deref(), left.min(200), cursor.as_deref()).await?;
         runs.extend(page.runs);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -74,43 +114,55 @@ async fn list(service: &Service, status: Option<RunStatus>, limit: u32) -> Resul
     Ok(runs)
 }
 
-fn table(runs: &[Run]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["RUN", "STATUS", "CREATED", "TOOK", "IMAGE", "SOURCE"]);
-    for run in runs {
-        table.add_row([
-            run.id.to_string(),
-            word(run.status),
-            created(run),
-            took(run),
-            run.images.first().map(|image| image.reference.clone()).unwrap_or_default(),
-            source(run),
-        ]);
-    }
-    table
+fn row(run: &Run) -> [String; 6] {
+    // The tag says enough in a list; the registry's address is the same for every run.
+    let image = run.images.first().map(|image| image.reference.split_once('/').map_or("", |(_, name)| name));
+    let task = run.task.clone().unwrap_or_default();
+    let image = image.unwrap_or_default().to_owned();
+    [run.id.to_string(), word(run.status), when(run.created_at), took(run), task, image]
 }
 
-fn describe(run: &Run) -> String {
-    let mut lines = vec![
-        format!("run      {}", run.id),
-        format!("created  {}", created(run)),
-        format!("source   {}", source(run)),
-        format!("attempt  {} of {}", run.attempt, run.max_attempts),
-    ];
-    if let Some(revision) = &run.revision {
-        lines.push(format!("commit   {}", revision.commit));
-    }
-    lines.push(match run.status.is_end() {
-        true => summary(run),
-        false => format!("status   {}", word(run.status)),
-    });
-    lines.join("\n")
+async fn show(args: &ServiceArgs, run: RunId) -> Result<u8, ClientError> {
+    let run = args.service()?.get_run(run).await?;
+    print_one(
+        args.json(),
+        &run,
+        &[
+            ("run", run.id.to_string()),
+            ("task", run.task.clone().unwrap_or_default()),
+            ("why", why(&run.cause)),
+            ("trust", run.trust.as_str().to_owned()),
+            ("created", when(run.created_at)),
+            ("source", source(&run)),
+            ("commit", run.revision.as_ref().map(|revision| revision.commit.clone()).unwrap_or_default()),
+            ("attempt", format!("{} of {}", run.attempt, run.max_attempts)),
+            ("status", if run.status.is_end() { summary(&run) } else { word(run.status) }),
+        ],
+    );
+    Ok(0)
 }
 
-fn created(run: &Run) -> String {
-    let created = run.created_at;
-    let (date, (hour, minute, second)) = (created.date(), created.time().as_hms());
-    format!("{date} {hour:02}:{minute:02}:{second:02}Z")
+/// What started it, as a sentence.
+fn why(cause: &Cause) -> String {
+    match cause {
+        Cause::Manual { by: None } => "somebody asked for it".to_owned(),
+        Cause::Manual { by: Some(by) } => format!("asked for with the token {by}"),
+        Cause::Commit { event, reference, pusher } => {
+            let by = pusher.as_ref().map(|pusher| format!(" by {pusher}")).unwrap_or_default();
+            format!(
+                "push to {reference}{by} ({})\nhook {}, delivery {}",
+                event.reason, event.hook, event.delivery
+            )
+        }
+        Cause::PullRequest { event, number, source_branch, target_branch, is_fork, author } => {
+            let by = author.as_ref().map(|author| format!(" by {author}")).unwrap_or_default();
+            let fork = if *is_fork { ", from a fork" } else { "" };
+            format!(
+                "pull request {number}{by}: {source_branch} to {target_branch}{fork} ({})\nhook {}, delivery {}",
+                event.reason, event.hook, event.delivery
+            )
+        }
+    }
 }
 
 fn took(run: &Run) -> String {

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cell::porch;
-use database::{Database, NewCredential, NewRegistry, NewToken};
-use model::{CredentialKind, Role, SignIn};
-use vault::{Token, Vault};
+use database::{Database, NewCredential, NewRegistry};
+use model::{CredentialKind, SignIn};
+use vault::Vault;
 
 use super::UpArgs;
 use super::layout::Layout;
+use crate::roles::first_token::first_token;
 
 /// The registry that `slipway up` makes.
 pub(crate) const REGISTRY: &str = "local";
@@ -106,25 +107,4 @@ async fn keep_password(database: &Database, vault: &Vault, user: &str, file: &Pa
     };
     database.put_credential(&new).await?;
     Ok(())
-}
-
-/// The first administrator's token, kept where only whoever started this can read it.
-async fn first_token(database: &Database, file: &Path) -> anyhow::Result<Option<vault::Secret>> {
-    if database.has_administrator().await? {
-        return Ok(None);
-    }
-    let token =
-        Token::random().map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
-    let new = NewToken {
-        name: "first administrator".to_owned(),
-        hash: token.hash,
-        shown: token.shown.clone(),
-        role: Role::Administrator,
-        registry: None,
-        created_by: None,
-        expires_in_seconds: None,
-    };
-    super::layout::write_own_secret(file, token.text.expose())?;
-    database.create_token(&new).await?;
-    Ok(Some(token.text))
 }

@@ -3,7 +3,7 @@
 
 mod bootstrap;
 mod children;
-mod layout;
+pub(crate) mod layout;
 mod registry;
 
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ pub(crate) struct UpArgs {
     #[arg(long, requires = "registry")]
     registry_plain_http: bool,
     /// User at that registry; kept as its credential, for the publisher
-    #[arg(long, env = "SLIPWAY_REGISTRY_USERNAME", requires = "registry")]
+    #[arg(long, env = "SLIPWAY_REGISTRY_USERNAME", requires_all = ["registry", "registry_password_file"])]
     registry_username: Option<String>,
     /// A file that holds the password
     #[arg(long, env = "SLIPWAY_REGISTRY_PASSWORD_FILE", requires = "registry_username")]

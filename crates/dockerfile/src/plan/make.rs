@@ -28,6 +28,12 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
+/// Whether a build argument means something without an ARG (Dockerfile reference, "Predefined ARGs" and
+/// "BuildKit built-in build args").
+pub(crate) fn is_predefined(name: &str) -> bool {
+    PROXIES.contains(&name) || name == "SOURCE_DATE_EPOCH" || name.starts_with("BUILDKIT_")
+}
+
 impl State {
     pub(super) fn run(
         &mut self,

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::stages::{Base, Stages};
 use crate::text::Text;
 use crate::{Images, Options};
+pub(crate) use make::is_predefined;
 use stage::State;
 
 /// What BuildKit gives an image that has no PATH of its own.

@@ -49,6 +49,8 @@ fn each_mistake_is_shown_where_it_was_made() {
         ("# syntax=docker/dockerfile:1-labs\nFROM a", "dockerfile_unsupported", 1, 1),
         ("# escape=x\nFROM a", "dockerfile_syntax", 1, 1),
         ("# check=skip=all\n# check=error=true\nFROM a", "dockerfile_syntax", 2, 1),
+        ("# check=error=true\nFROM a\nMAINTAINER x", "dockerfile_check_failed", 3, 0),
+        ("# check=eror=true\nFROM a", "dockerfile_syntax", 1, 1),
         ("FROM a\nRUN --security=insecure x", "dockerfile_unsupported", 2, 5),
         ("FROM a\nRUN --device=gpu x", "dockerfile_unsupported", 2, 5),
         ("FROM a\nCOPY --parents a b", "dockerfile_unsupported", 2, 6),
@@ -123,4 +125,12 @@ fn a_known_frontend_is_ours() {
     {
         crate::world::plan(&format!("# syntax={syntax}\nFROM a"));
     }
+}
+
+#[test]
+fn the_character_nul_is_shown_where_it_stands() {
+    let failure = failure("FROM a\nRUN a\0b");
+    let location = failure.location.expect("a place");
+    assert_eq!((failure.kind.as_str(), location.line, location.column), ("dockerfile_syntax", 2, 6));
+    assert_eq!(location.text, "RUN a\u{2400}b");
 }

@@ -1,6 +1,8 @@
 //! Variables, quotes and escapes.
 
-use crate::world::{base_config, config, failure, options, plan_with, with_args};
+use dockerfile::parse;
+
+use crate::world::{base_config, config, failure, options, plan, plan_with, with_args};
 
 /// What LABEL gets of a word, with A=`a b`, E empty, P=`/x/y.tar.gz`, S=`a*b*c` and nothing else set.
 fn expand(word: &str) -> String {
@@ -85,4 +87,24 @@ fn ports_of_a_variable_are_split_and_paths_are_not() {
     let config = config("FROM a\nENV P=\"80 81\"\nEXPOSE $P\nVOLUME $P");
     assert_eq!(config.exposed_ports.unwrap().len(), 2);
     assert_eq!(config.volumes.unwrap().into_keys().next().unwrap(), "80 81");
+}
+
+#[test]
+fn a_build_argument_that_nothing_declares_is_noticed() {
+    let file =
+        parse("Dockerfile", "ARG BASE=a\nFROM ${BASE}\nARG X\nRUN true\nFROM a AS other\nARG Y\n").unwrap();
+    let given =
+        [("BASE", "a"), ("X", "1"), ("Y", "1"), ("Z", "1"), ("HTTP_PROXY", "p"), ("SOURCE_DATE_EPOCH", "0")];
+    assert_eq!(file.unused_args(&with_args(&given)), ["Z"]);
+}
+
+#[test]
+fn checks_may_be_skipped() {
+    for skip in ["all", "MaintainerDeprecated", "maintainerdeprecated,Other"] {
+        let text = format!("# check=skip={skip};error=true\nFROM a\nMAINTAINER x\n");
+        assert!(parse("Dockerfile", &text).unwrap().warnings().is_empty(), "{skip}");
+        plan(&text);
+    }
+    let file = parse("Dockerfile", "# check=skip=Other\nFROM a\nMAINTAINER x\n").unwrap();
+    assert_eq!(file.warnings().len(), 1);
 }

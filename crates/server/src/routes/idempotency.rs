@@ -20,7 +20,16 @@ pub(crate) struct IdempotencyKey {
 impl IdempotencyKey {
     /// The key of a request, if it has one. The draft has it as a quoted string; bare words are taken too.
     pub(crate) fn of(headers: &HeaderMap, body: &impl serde::Serialize) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+        let mut values = headers.get_all("idempotency-key").iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(Problem::new(
+                &kind::HEADER_INVALID,
+                "The request has two idempotency keys.",
+                "Send one for each request.",
+            )
+            .in_field("Idempotency-Key"));
+        }
         let text = value.to_str().unwrap_or_default().trim();
         let bare = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
         let sane = (1..=LONGEST).contains(&bare.len()) && bare.bytes().all(|b| (b' '..=b'~').contains(&b));
@@ -65,5 +74,10 @@ mod tests {
         for bad in ["", "\"\"", &"x".repeat(256)] {
             assert!(key(bad, body).is_err(), "{bad}");
         }
+        let mut twice = HeaderMap::new();
+        for value in ["a", "b"] {
+            twice.append("idempotency-key", value.parse().expect("a header"));
+        }
+        assert!(IdempotencyKey::of(&twice, &body).is_err(), "which one counts is not guessed");
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn read_log(
         return Ok(follow::stream(app, registry, run, position));
     }
     let attempt = attempt.unwrap_or_else(|| run.attempt.max(1));
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
+    let limit = limit(query.limit)?;
     text(&app, run.id, Position { attempt, offset }, limit).await
 }
 
@@ -118,7 +118,24 @@ fn known_attempt(asked: Option<i32>, attempts: i32) -> Result<Option<i32>, Probl
 fn offset(asked: i64) -> Result<i64, Problem> {
     match asked {
         0.. => Ok(asked),
-        _ => Err(Problem::new(&kind::PARAMETER_INVALID, "An offset is 0 or more.", "").in_field("offset")),
+        _ => Err(Problem::new(
+            &kind::PARAMETER_INVALID,
+            "An offset is 0 or more.",
+            "Begin with 0, or with X-Log-Next-Offset of the answer before.",
+        )
+        .in_field("offset")),
+    }
+}
+
+fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=LARGEST_LIMIT => Ok(limit),
+        _ => Err(Problem::new(
+            &kind::PARAMETER_INVALID,
+            format!("A piece of a log has 1 to {LARGEST_LIMIT} bytes."),
+            "Ask for less, and go on at X-Log-Next-Offset.",
+        )
+        .in_field("limit")),
     }
 }
 

@@ -98,3 +98,15 @@ async fn a_stream_goes_on_from_any_of_its_events() {
     let (status, ..) = problem(refused.header("last-event-id", "x").send().await.unwrap()).await;
     assert_eq!(status, 400);
 }
+
+#[tokio::test]
+async fn a_piece_of_no_size_is_refused_with_what_to_ask_instead() {
+    let world = World::new().await;
+    let run = world.submit().await;
+    for query in ["limit=0", "limit=16777217", "offset=-1"] {
+        let answer = world.get(&format!("{run}/logs?{query}")).send().await.unwrap();
+        let (status, kind, said) = problem(answer).await;
+        assert_eq!((status, kind.as_str()), (400, "parameter_invalid"), "{query}");
+        assert!(!said["hint"].as_str().unwrap().is_empty(), "{said}");
+    }
+}

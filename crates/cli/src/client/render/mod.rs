@@ -68,7 +68,14 @@ pub(crate) fn harmless(text: &str) -> String {
     let plain = console::strip_ansi_codes(text);
     // What follows the last carriage return is what a terminal would have shown.
     let shown = plain.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
-    shown.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+    let shown = shown.chars().map(|c| if c == '\t' { ' ' } else { c });
+    shown.filter(|c| !c.is_control() && !turns_text(*c)).collect()
+}
+
+/// The characters that let text be read in another order than it stands (UAX #9, "Directional Formatting
+/// Characters").
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -90,5 +97,6 @@ mod tests {
     fn a_build_cannot_play_with_the_terminal() {
         assert_eq!(harmless("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{8}"), "red x");
         assert_eq!(harmless("10%\r50%\r100%\r"), "100%");
+        assert_eq!(harmless("\u{202e}gpj.exe\u{202c} \u{2066}x\u{9b}31m"), "gpj.exe x");
     }
 }

@@ -56,9 +56,19 @@ impl Show for Plain {
         eprintln!("slipway: reconnecting: {cause}");
     }
 
+    /// What went wrong goes where errors go, also when the log is piped away.
+    #[expect(clippy::print_stderr, reason = "the command line speaks to people here")]
     fn end(&mut self, run: &Run) {
         for line in summary(run).lines() {
-            self.say(line);
+            match run.status {
+                RunStatus::Succeeded => self.say(line),
+                _ => {
+                    if std::mem::take(&mut self.within_line) {
+                        eprintln!();
+                    }
+                    eprintln!("slipway: {line}");
+                }
+            }
         }
     }
 

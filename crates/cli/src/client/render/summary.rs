@@ -4,6 +4,8 @@ use console::Style;
 use model::RunStatus;
 use server::api::Run;
 
+use super::harmless;
+
 /// What became of it: the images, or the failure with the user's own line.
 pub(crate) fn summary(run: &Run) -> String {
     let took = took(run).map(|took| format!(" in {took}")).unwrap_or_default();
@@ -12,7 +14,8 @@ pub(crate) fn summary(run: &Run) -> String {
         status => format!("{}{took}", Style::new().red().bold().apply_to(word(status))),
     }];
     if let Some(failure) = &run.failure {
-        lines.push(model::Failure::from(failure.clone()).to_string());
+        // It may hold what a stranger's step printed.
+        lines.extend(model::Failure::from(failure.clone()).to_string().lines().map(harmless));
     }
     if run.status == RunStatus::Succeeded {
         for image in &run.images {

@@ -1,12 +1,17 @@
-//! The HTTP client: one method a question, answers as the server's own types, errors as sentences.
+//! The HTTP client: one method a question, answers as the server's own types, errors as sentences. The
+//! questions are in `runs` and `nouns`, what they have in common is here.
+
+mod nouns;
+mod runs;
+
+pub(crate) use nouns::Noun;
 
 use std::time::Duration;
 
-use model::{RunId, RunStatus};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use server::api::{NewRun, ProblemBody, Run, RunPage, SourceUpload};
+use server::api::ProblemBody;
 
 use super::error::ClientError;
 
@@ -45,85 +50,29 @@ impl Service {
         Ok(Self { client, base, server: server.to_owned(), registry: registry.to_owned() })
     }
 
-    /// Starts a run. It is asked again under the same key, so that a lost answer makes no second run.
-    pub(crate) async fn create_run(&self, new: &NewRun) -> Result<Run, ClientError> {
-        let key = uuid::Uuid::new_v4().to_string();
-        self.patiently(|| async {
-            let request = self.request(Method::POST, &["runs"]).header("idempotency-key", &key).json(new);
-            self.json(request.timeout(ANSWER)).await
-        })
-        .await
-    }
-
-    pub(crate) async fn get_run(&self, run: RunId) -> Result<Run, ClientError> {
-        let run = run.to_string();
-        self.json(self.request(Method::GET, &["runs", &run]).timeout(ANSWER)).await
-    }
-
-    /// A page of runs, newest first.
-    pub(crate) async fn list_runs(
-        &self,
-        status: Option<RunStatus>,
-        limit: u32,
-        cursor: Option<&str>,
-    ) -> Result<RunPage, ClientError> {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(status.map(|status| ("status", status.to_string())));
-        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
-        self.json(self.request(Method::GET, &["runs"]).query(&query).timeout(ANSWER)).await
-    }
-
-    pub(crate) async fn cancel(&self, run: RunId) -> Result<Run, ClientError> {
-        let run = run.to_string();
-        self.patiently(|| async {
-            self.json(self.request(Method::POST, &["runs", &run, "cancel"]).timeout(ANSWER)).await
-        })
-        .await
-    }
-
-    pub(crate) async fn upload(&self, body: reqwest::Body) -> Result<SourceUpload, ClientError> {
-        let request = self.request(Method::POST, &["sources"]).header("content-type", "application/gzip");
-        self.json(request.body(body)).await
-    }
-
-    /// A piece of the log as it is now, and where the next begins.
-    pub(crate) async fn log_text(
-        &self,
-        run: RunId,
-        attempt: Option<i32>,
-        offset: u64,
-    ) -> Result<(bytes::Bytes, u64), ClientError> {
-        let run = run.to_string();
-        let mut query = vec![("offset", offset.to_string())];
-        query.extend(attempt.map(|attempt| ("attempt", attempt.to_string())));
-        let request = self.request(Method::GET, &["runs", &run, "logs"]).query(&query).timeout(ANSWER);
-        let response = self.send(request).await?;
-        let next =
-            response.headers().get("x-log-next-offset").and_then(|next| next.to_str().ok()?.parse().ok());
-        let next = next.ok_or_else(|| self.not_slipway("a log came without X-Log-Next-Offset"))?;
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        Ok((bytes, next))
-    }
-
-    /// The log as server-sent events, from behind `last` on.
-    pub(crate) async fn log_events(&self, run: RunId, last: Option<&str>) -> Result<Response, ClientError> {
-        let run = run.to_string();
-        let mut request =
-            self.request(Method::GET, &["runs", &run, "logs"]).header("accept", "text/event-stream");
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
-        }
-        self.send(request).await
-    }
-
     pub(crate) fn server(&self) -> &str {
         &self.server
     }
 
+    pub(crate) fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// Of this registry; for answers that are no streams.
+    fn quick(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.request(method, path).timeout(ANSWER)
+    }
+
+    /// Of this registry.
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.whole(method, &[&["registries", &self.registry], path].concat())
+    }
+
+    /// Of the whole service.
+    fn whole(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["v1", "registries", &self.registry]).extend(path);
+            segments.pop_if_empty().push("v1").extend(path);
         }
         self.client.request(method, url)
     }
