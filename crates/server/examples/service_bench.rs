@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use database::{LeasedRun, NewToken, NewWorker, Outcome};
+use database::{Hint, LeasedRun, NewToken, NewWorker, Outcome};
 use model::{Failure, Platform, Role, StoreId, WorkerId};
 use serde_json::{Value, json};
 use server::{Config, Rate};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 const A_SECOND: u32 = 200;
 const DELIVERIES: u32 = 3000;
 const LEASES: usize = 300;
-const LINES: usize = 300;
+const LINES: usize = 1000;
 
 #[tokio::main]
 async fn main() {
@@ -85,8 +85,9 @@ impl World {
         let (mut hints, rung) = (db.worker.hints(), Arc::clone(&bell));
         tokio::spawn(async move {
             loop {
-                hints.next().await;
-                rung.notify_one();
+                if let Hint::Run(_) | Hint::Unknown = hints.next().await {
+                    rung.notify_one();
+                }
             }
         });
         let mut world =
