@@ -20,6 +20,8 @@ pub enum Hint {
     Run(RunId),
     /// Somebody asked for a started run to be cancelled.
     Cancel(RunId),
+    /// A run's log grew.
+    Log(RunId),
     /// A publication was made or moved.
     Publication,
     /// Hints may have been missed: look at everything.
@@ -93,6 +95,9 @@ fn read(payload: &str) -> Hint {
         Cancel {
             cancel: RunId,
         },
+        Log {
+            log: RunId,
+        },
         Publication {
             #[serde(rename = "publication")]
             _publication: uuid::Uuid,
@@ -101,6 +106,7 @@ fn read(payload: &str) -> Hint {
     match serde_json::from_str(payload) {
         Ok(Payload::Run { run }) => Hint::Run(run),
         Ok(Payload::Cancel { cancel }) => Hint::Cancel(cancel),
+        Ok(Payload::Log { log }) => Hint::Log(log),
         Ok(Payload::Publication { .. }) => Hint::Publication,
         Err(_) => Hint::Unknown,
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use database::{LeasedRun, NewToken, NewWorker, Outcome};
+use database::{Hint, LeasedRun, NewToken, NewWorker, Outcome};
 use model::{Failure, Platform, Role, StoreId, WorkerId};
 use serde_json::{Value, json};
 use server::{Config, Rate};
@@ -20,8 +20,7 @@ use uuid::Uuid;
 const A_SECOND: u32 = 200;
 const DELIVERIES: u32 = 3000;
 const LEASES: usize = 300;
-const LINES: usize = 300;
-const SECRET: &str = "a-secret-of-the-bench-0123456789";
+const LINES: usize = 1000;
 
 #[tokio::main]
 async fn main() {
@@ -43,6 +42,7 @@ struct World {
     http: reqwest::Client,
     address: String,
     hook: String,
+    secret: String,
     worker: WorkerId,
     stop: CancellationToken,
     /// Rung when there may be a run to lease.
@@ -85,11 +85,13 @@ impl World {
         let (mut hints, rung) = (db.worker.hints(), Arc::clone(&bell));
         tokio::spawn(async move {
             loop {
-                hints.next().await;
-                rung.notify_one();
+                if let Hint::Run(_) | Hint::Unknown = hints.next().await {
+                    rung.notify_one();
+                }
             }
         });
-        let mut world = Self { db, http, address, hook: String::new(), worker, stop, bell };
+        let mut world =
+            Self { db, http, address, hook: String::new(), secret: String::new(), worker, stop, bell };
         world.make_task().await;
         world
     }
@@ -101,8 +103,9 @@ impl World {
             "triggers": [{ "type": "commit" }],
         });
         self.create("tasks", task).await;
-        let hook = self.create("hooks", json!({ "name": "bench", "host": "gitlab", "secret": SECRET })).await;
-        let url: reqwest::Url = hook["url"].as_str().unwrap().parse().unwrap();
+        let hook = self.create("hooks", json!({ "name": "bench", "host": "gitlab" })).await;
+        let url: reqwest::Url = hook["address"].as_str().unwrap().parse().unwrap();
+        self.secret = hook["secret"].as_str().unwrap().to_owned();
         self.hook = format!("{}{}", self.address, url.path());
     }
 
@@ -159,7 +162,7 @@ impl World {
         for number in 0..DELIVERIES {
             let due = begin + Duration::from_secs(1) * number / A_SECOND;
             tokio::time::sleep_until(due).await;
-            let delivery = self.delivery(&format!("{round:08x}{number:032x}"));
+            let delivery = self.delivery(&format!("c{round:07x}{number:032x}"));
             sent.push(tokio::spawn(async move {
                 assert_eq!(delivery.send().await.unwrap().status(), 202);
                 due.elapsed()
@@ -178,13 +181,15 @@ impl World {
             "user_username": "bench", "total_commits_count": 1, "commits": [{ "id": commit, "added": [], "modified": ["a"], "removed": [] }],
             "project": { "path_with_namespace": "team/bench", "git_http_url": "https://git.example.com/team/bench.git", "default_branch": "main" },
         });
-        let delivery = self.http.post(&self.hook).json(&body).header("x-gitlab-token", SECRET);
+        let delivery = self.http.post(&self.hook).json(&body).header("x-gitlab-token", &self.secret);
         delivery.header("x-gitlab-event", "Push Hook").header("idempotency-key", Uuid::new_v4().to_string())
     }
 
     /// The next run, as a worker waits for it.
     async fn lease(&self) -> LeasedRun {
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
+            assert!(Instant::now() < deadline, "a delivery made no run");
             let rung = self.bell.notified();
             if let Some(leased) = self.db.worker.lease_next(self.worker).await.unwrap() {
                 return leased;

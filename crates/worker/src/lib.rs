@@ -145,7 +145,7 @@ async fn listen(house: Arc<House>) {
         match hints.next().await {
             Hint::Cancel(_) => house.beat.notify_one(),
             Hint::Run(_) => house.work.notify_one(),
-            Hint::Publication | Hint::Unknown => {}
+            Hint::Log(_) | Hint::Publication | Hint::Unknown => {}
         }
     }
 }

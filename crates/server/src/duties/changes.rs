@@ -60,9 +60,13 @@ pub(crate) async fn listen(app: App) {
             hint = hints.next() => hint,
             () = app.stop.cancelled() => return,
         };
-        if let Hint::Run(run) | Hint::Cancel(run) = hint {
-            app.changes.tell(run);
-            app.outbox.notify_one();
+        match hint {
+            Hint::Run(run) | Hint::Cancel(run) => {
+                app.changes.tell(run);
+                app.outbox.notify_one();
+            }
+            Hint::Log(run) => app.changes.tell(run),
+            Hint::Publication | Hint::Unknown => {}
         }
     }
 }

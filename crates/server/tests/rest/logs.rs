@@ -110,3 +110,22 @@ async fn a_piece_of_no_size_is_refused_with_what_to_ask_instead() {
         assert!(!said["hint"].as_str().unwrap().is_empty(), "{said}");
     }
 }
+
+/// Without the hint the reader would look by itself after an hour.
+#[tokio::test]
+async fn a_reader_hears_of_a_line_and_does_not_wait_for_its_next_look() {
+    let hour = std::time::Duration::from_secs(3600);
+    let world = World::with(server::Config { poll: hour, ..server::Config::default() }).await;
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    let mut reader =
+        world.get(&format!("{path}/logs")).header("accept", "text/event-stream").send().await.unwrap();
+    for (offset, line) in [(0, "one\n"), (4, "two\n"), (8, "six\n")] {
+        world.log(&leased, offset, line.as_bytes()).await;
+        let mut heard = String::new();
+        while !heard.contains(line.trim()) {
+            let next = tokio::time::timeout(hour / 120, reader.chunk()).await;
+            heard += &String::from_utf8_lossy(&next.expect("it hears").unwrap().unwrap());
+        }
+    }
+}
