@@ -15,7 +15,9 @@ pub use credential::{Credential, CredentialList, NewCredential};
 pub use hook::{Delivery, DeliveryPage, Hook, HookList, HookPatch, NewHook, RotateHook};
 pub use new_run::{Build, NewRun, NewSource};
 pub use registry::{NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
-pub use run::{Failure, Image, Location, Revision, Run, RunPage, Source, SourceUpload, TagSkipped};
+pub use run::{
+    Failure, Image, Location, Revision, Run, RunPage, Source, SourceArchive, SourceUpload, TagSkipped,
+};
 pub use task::{NewTask, NewTaskRun, Task, TaskChange, TaskPage, TaskPatch};
 pub use token::{NewToken, Token, TokenList, Worker, WorkerList, WorkerRun};
 pub use words::{

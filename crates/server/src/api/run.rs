@@ -188,6 +188,11 @@ pub struct RunPage {
     pub next_cursor: Option<String>,
 }
 
+/// For the document only: the bytes of an upload.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct SourceArchive(#[expect(dead_code, reason = "the document's shape of a body")] Vec<u8>);
+
 /// An uploaded source archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceUpload {

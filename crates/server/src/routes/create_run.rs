@@ -30,7 +30,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
         ("registry" = String, Path, description = "Where the image is pushed", example = "local"),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters, chosen by the client")
     ),
-    request_body = NewRun,
+    request_body(content = NewRun, example = json!({ "source": "https://example.com/team/app.git#main", "images": ["team/app:1"] })),
     responses(
         (status = 201, description = "Queued", body = Run, headers(
             ("Location" = String, description = "Address of the run"),

@@ -45,7 +45,11 @@ pub(crate) struct ReceivedBody {
 /// For git hosts. It is signed as the hook's host signs; no token is needed.
 #[utoipa::path(post, path = "/hooks/{hook}", tag = "hooks", operation_id = "receiveDelivery",
     params(("hook" = Uuid, Path)),
-    request_body(content = String, content_type = "application/json"),
+    request_body(content = serde_json::Value, content_type = "application/json", description = "As the host sends it; here Azure DevOps",
+        example = json!({
+            "subscriptionId": "00000000-0000-0000-0000-000000000000", "notificationId": 1, "id": "03c164c2",
+            "eventType": "git.push", "publisherId": "tfs", "resource": {},
+        })),
     security(()),
     responses(
         (status = 202, description = "Stored; it is worked off at once", body = ReceivedBody),

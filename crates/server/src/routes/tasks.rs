@@ -64,7 +64,11 @@ pub(crate) async fn list_tasks(
 /// Make a task.
 #[utoipa::path(post, path = "/v1/registries/{registry}/tasks", tag = "tasks", operation_id = "createTask",
     params(("registry" = String, Path, example = "local")),
-    request_body = NewTask,
+    request_body(content = NewTask, example = json!({
+        "name": "app",
+        "build": { "source": "https://example.com/team/app.git#main", "images": ["team/app:{{.Run.ID}}"] },
+        "triggers": [{ "type": "commit", "branches": ["main"] }],
+    })),
     responses(
         (status = 201, description = "Made", body = Task, headers(("ETag" = String, description = "Its version"))),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),

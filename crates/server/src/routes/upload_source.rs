@@ -26,7 +26,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 #[utoipa::path(
     post, path = "/v1/registries/{registry}/sources", tag = "sources", operation_id = "uploadSource",
     params(("registry" = String, Path, example = "local")),
-    request_body(content = Vec<u8>, content_type = "application/gzip", description = "A tar.gz, at most 256 MiB"),
+    request_body(content = crate::api::SourceArchive, content_type = "application/gzip", description = "A tar.gz, at most 256 MiB"),
     responses(
         (status = 201, description = "Stored", body = SourceUpload),
         (status = 413, description = "`body_too_large`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
