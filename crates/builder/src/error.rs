@@ -36,6 +36,9 @@ pub enum Error {
     /// An account file that is none.
     #[error("The image's /{0} is not a regular file of usual size.")]
     BadAccounts(String),
+    /// No folder where every RUN has one mounted.
+    #[error("The image's /{0} is a link or a file, and a RUN needs a folder there.")]
+    MountPlace(&'static str),
     /// An id that builds have not.
     #[error("The id {0} can't be used: builds have the ids 0 to {MAX_ID}.")]
     IdTooLarge(u32),
@@ -90,6 +93,11 @@ impl Error {
                 "accounts_unreadable",
                 message,
                 "Names of users are looked up there. See what the base image or an earlier step made of it.",
+            ),
+            Self::MountPlace(_) => Failure::user(
+                "mount_place_taken",
+                message,
+                "Make it a folder in the base image, or take another base image.",
             ),
             Self::IdTooLarge(_) => {
                 Failure::limits("id_too_large", message, format!("Use an id up to {MAX_ID}."))

@@ -50,11 +50,11 @@ pub(crate) fn copy(root: &Root, dest: &str, selection: &[Selected], stamp: Stamp
 
 /// Makes a folder and those above it; new ones get the stamp's owner.
 pub(crate) fn make_folders(root: &Root, path: &Path, stamp: Stamp) -> Result<OwnedFd, Error> {
-    root.make_folders(path, &mut |new| own(new, stamp)).map_err(|errno| in_the_way(path, errno))
+    root.make_folders(path, &mut |new| own(new, stamp)).map_err(|errno| blocked(root, path, errno))
 }
 
 fn place(root: &Root, path: &Path, stamp: Stamp) -> Result<Place, Error> {
-    root.place(path, &mut |new| own(new, stamp)).map_err(|errno| in_the_way(path, errno))
+    root.place(path, &mut |new| own(new, stamp)).map_err(|errno| blocked(root, path, errno))
 }
 
 fn own(new: BorrowedFd<'_>, stamp: Stamp) -> Result<(), Errno> {
@@ -62,6 +62,13 @@ fn own(new: BorrowedFd<'_>, stamp: Stamp) -> Result<(), Errno> {
         Some((uid, gid)) if (uid, gid) != (0, 0) => chown(new, OsStr::new(""), uid, gid),
         _ => Ok(()),
     }
+}
+
+/// The file in the way may stand anywhere above `path`: it is the lowest that is there.
+fn blocked(root: &Root, path: &Path, errno: Errno) -> Error {
+    let there = |above: &&Path| root.open_at(above, OFlags::PATH).is_ok();
+    let file = path.ancestors().find(there).filter(|_| errno == Errno::NOTDIR);
+    in_the_way(file.unwrap_or(path), errno)
 }
 
 fn in_the_way(path: &Path, errno: Errno) -> Error {

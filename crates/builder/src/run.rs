@@ -1,21 +1,26 @@
 //! RUN: one process in the sandbox, on top of the parent's files.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use model::{Exec, Failure};
+use rustix::fs::FileType;
 use sandbox::{Exit, Network, Process};
 
 use crate::accounts::{Account, Accounts};
 use crate::error::disk_full;
 use crate::layers::{Layers, Stack};
 use crate::log::VertexLog;
-use crate::rooted::Root;
+use crate::rooted::{Root, stat};
 use crate::secrets::Given;
 use crate::{Error, Workshop};
 
 const HOSTNAME: &str = "buildkitsandbox";
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where every RUN has a file system of its own.
+const MOUNT_PLACES: [&str; 3] = ["proc", "sys", "dev"];
 
 /// Less free space than this after a failed command, and the disk is to blame.
 const FULL: u64 = 1 << 20;
@@ -70,6 +75,7 @@ impl<'a> Runner<'a> {
         let lowers = layers.folders(parent)?;
         let active = layers.snapshots.prepare(&lowers, true).map_err(|error| error.failure())?;
         let root = Root::open(active.root()).map_err(Error::errno("Opening", active.root()))?;
+        refuse_taken_places(&root)?;
         let account = Accounts::read(&root)?.process(&exec.user)?;
         let memory = self.workshop.scratch.join(format!("secrets-{number}"));
         let given = Given::prepare(exec, &root, &memory, &|id| self.workshop.outside.secret(id))?;
@@ -136,6 +142,15 @@ impl<'a> Runner<'a> {
         let full = space.f_bavail.saturating_mul(space.f_frsize) < FULL;
         full.then(|| disk_full("The command failed, and the worker's disk is full.".to_owned()))
     }
+}
+
+/// The runtime never mounts through a link that an image brings; what it says then names no image.
+fn refuse_taken_places(root: &Root) -> Result<(), Error> {
+    let taken = |name: &&str| {
+        let stat = stat(root, OsStr::new(name));
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory)
+    };
+    MOUNT_PLACES.into_iter().find(taken).map_or(Ok(()), |name| Err(Error::MountPlace(name)))
 }
 
 /// Secrets, ENV and ARG, the proxies, and what Docker adds where it is not set.

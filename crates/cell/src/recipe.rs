@@ -93,7 +93,9 @@ fn plan(spec: &BuildSpec, tree: &SourceTree, outside: &dyn Outside) -> Result<Bu
     let options = plan_options(spec);
     let unused = dockerfile.unused_args(&options);
     if !unused.is_empty() {
-        outside.log(&format!("warning: no ARG declares the build arguments {}\n", unused.join(", ")));
+        // BuildKit's words, for whoever looks for them.
+        let names = unused.join(" ");
+        outside.log(&format!("[Warning] One or more build-args [{names}] were not consumed\n"));
     }
     let images = resolve(&dockerfile, &options, outside)?;
     dockerfile.plan(&options, &images).map_err(dockerfile::Error::into_failure)

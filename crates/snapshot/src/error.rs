@@ -30,6 +30,9 @@ pub enum Error {
     /// A layer has an entry that no image may have, or is no tar archive.
     #[error("{0}")]
     Invalid(String),
+    /// A step left a name that layers give a meaning of their own.
+    #[error("`{}` can't be in an image: a name that begins so means that a file was removed", .0.display())]
+    Reserved(PathBuf),
     /// An archive is not the one its name promises.
     #[error("the layer {expected} unpacks to {actual}")]
     Digest {
@@ -83,6 +86,11 @@ impl Error {
         }
         match self {
             Self::Invalid(_) => Failure::user("layer_invalid", message, "Build or push the image again."),
+            Self::Reserved(_) => Failure::user(
+                "name_reserved",
+                message,
+                "Rename or remove it in the same step; what a COPY takes can be kept out with `.dockerignore`.",
+            ),
             Self::Digest { .. } => {
                 Failure::user("digest_mismatch", message, "Build or push the image again.")
             }

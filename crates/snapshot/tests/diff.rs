@@ -229,6 +229,6 @@ fn a_name_that_means_a_removal_is_refused() {
         let store = Store::new();
         let upper = store.change(&[], |root| fs::write(root.join(".wh.etc"), "").unwrap());
         let error = snapshot::write_diff(&upper, &[], &RUN, &mut Vec::new()).unwrap_err();
-        assert_eq!(error.failure().kind, "layer_invalid");
+        assert_eq!(error.failure().kind, "name_reserved");
     });
 }

@@ -213,6 +213,20 @@ fn a_folder_can_not_take_a_files_place() {
         world.file("file", 0o644, "");
         let failure = world.try_build(&world.on_base().copy(&["file"], "/etc/passwd/x")).unwrap_err();
         assert_eq!(failure.kind, "copy_conflict", "{failure}");
+        assert!(failure.message.starts_with("/etc/passwd can't be a folder"), "{failure}");
+    });
+}
+
+#[test]
+fn a_name_that_means_removed_is_refused_as_such() {
+    story("copy-reserved-name", |world| {
+        world.file("d/.wh.kept", 0o644, "");
+        for recipe in [Recipe::scratch().copy(&["d"], "/"), world.on_base().run("touch /.wh.kept")] {
+            let failure = world.try_build(&recipe).unwrap_err();
+            assert_eq!((failure.kind.as_str(), failure.blame), ("name_reserved", model::Blame::User));
+            assert!(failure.message.contains("`.wh.kept`"), "{failure}");
+            assert_eq!(failure.location.unwrap().line, 2);
+        }
     });
 }
 

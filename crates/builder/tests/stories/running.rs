@@ -76,6 +76,29 @@ fn a_failing_command_shows_its_code_its_last_lines_and_the_users_line() {
 }
 
 #[test]
+fn only_codes_that_can_be_signals_are_told_as_signals() {
+    story("run-codes", |world| {
+        for (code, told) in [(137, "exit code 137 (signal 9)."), (192, "(signal 64)."), (255, "code 255.")] {
+            let failure = world.try_build(&world.on_base().run(&format!("exit {code}"))).unwrap_err();
+            assert!(failure.message.contains(told), "{failure}");
+        }
+    });
+}
+
+#[test]
+fn an_image_whose_proc_is_a_link_is_told_as_the_images_fault() {
+    story("run-on-a-linked-proc", |world| {
+        std::fs::create_dir(world.context().join("top")).unwrap();
+        std::os::unix::fs::symlink("/etc", world.context().join("top/proc")).unwrap();
+        let (recipe, base) = world.on_base().run("true").stage(model::Op::Scratch);
+        let recipe = recipe.copy_from(base, &["/bin"], "/bin/").copy(&["top"], "/").run("true");
+        let failure = world.try_build(&recipe).unwrap_err();
+        assert_eq!((failure.kind.as_str(), failure.blame), ("mount_place_taken", Blame::User), "{failure}");
+        assert!(failure.message.contains("/proc"), "{failure}");
+    });
+}
+
+#[test]
 fn a_failure_ends_what_runs_beside_it() {
     story("run-fails-beside", |world| {
         world.outside.await_meeting(2);

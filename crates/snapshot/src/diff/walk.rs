@@ -97,10 +97,7 @@ impl<'o> Walk<'o> {
     ) -> Result<(), Error> {
         let path = folder.join(name);
         if name.as_bytes().starts_with(b".wh.") {
-            return Err(Error::invalid(
-                &path,
-                "can't be in an image: the name means that a file was removed",
-            ));
+            return Err(Error::Reserved(path));
         }
         let Some((fd, node)) = Node::open(&self.upper, &path)? else {
             return Err(Error::at(&path)(rustix::io::Errno::NOENT));
