@@ -34,6 +34,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOf<T> {
         let bytes = bytes.map_err(|rejection| Problem::from(JsonRejection::from(rejection)))?;
         let whole = Request::from_parts(parts, Body::from(bytes.clone()));
         let Json(value) = Json::<T>::from_request(whole, state).await?;
+        // serde reads a struct out of an array as well, by the order of its fields.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            let hint = "GET /openapi.json shows the schema of this address.";
+            return Err(
+                Problem::new(&kind::JSON_INVALID, "The body is no JSON object.", hint).in_field("body")
+            );
+        }
         match holds_nul(&bytes) {
             false => Ok(Self(value)),
             true => Err(nul("body")),

@@ -113,6 +113,13 @@ async fn the_character_without_a_place_is_refused_wherever_it_comes() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_an_array_is_no_object() {
+    let world = World::new().await;
+    let refused = world.post("/v1/registries/local/hooks/none/rotate").json(&json!([])).send().await.unwrap();
+    assert_eq!(problem(refused).await.1, "json_invalid");
+}
+
+#[tokio::test]
 async fn a_platform_that_no_worker_builds_for_is_refused_and_a_task_may_wait_for_it() {
     let world = World::new().await;
     let other = if Platform::host().to_string() == "linux/s390x" { "linux/amd64" } else { "linux/s390x" };
