@@ -108,7 +108,9 @@ impl Accounts {
     }
 }
 
-fn within_limits(ids: [u32; 2]) -> Result<(), Error> {
+/// # Errors
+/// An id that no cell maps.
+pub(crate) fn within_limits(ids: [u32; 2]) -> Result<(), Error> {
     ids.into_iter().find(|id| *id > MAX_ID).map_or(Ok(()), |id| Err(Error::IdTooLarge(id)))
 }
 

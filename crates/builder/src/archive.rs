@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 
 use crate::Error;
+use crate::accounts::within_limits;
 use crate::place::Stamp;
 use crate::rooted::{Root, clean, reopen, stat};
 
@@ -113,7 +114,9 @@ pub(crate) fn unpack(tar: impl Read, name: &str, folder: OwnedFd, stamp: Stamp) 
         let mut entry = entry.map_err(damaged)?;
         let path = clean(&entry.path().map_err(damaged)?);
         let times = times(&entry, stamp);
-        if put(&root, &mut entry, &path, stamp, &times).map_err(damaged)? {
+        let owner = owner(entry.header(), stamp);
+        within_limits(owner.into())?;
+        if put(&root, &mut entry, &path, owner, &times).map_err(damaged)? {
             folders.push((path, times));
         }
     }
@@ -133,18 +136,21 @@ fn times(entry: &tar::Entry<'_, impl Read>, stamp: Stamp) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
+fn owner(header: &tar::Header, stamp: Stamp) -> (u32, u32) {
+    // Some writers leave the ids blank.
+    let id = |number: std::io::Result<u64>| number.ok().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
+    stamp.owner.unwrap_or_else(|| (id(header.uid()), id(header.gid())))
+}
+
 /// True for a folder, whose time is set at the end.
 fn put(
     root: &Root,
     entry: &mut tar::Entry<'_, impl Read>,
     path: &Path,
-    stamp: Stamp,
+    (uid, gid): (u32, u32),
     times: &Timestamps,
 ) -> std::io::Result<bool> {
     let header = entry.header();
-    // Some writers leave the ids blank.
-    let id = |number: std::io::Result<u64>| number.ok().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
-    let (uid, gid) = stamp.owner.unwrap_or_else(|| (id(header.uid()), id(header.gid())));
     let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     let mode = Mode::from_raw_mode(header.mode()? & 0o7777);
     let kind = header.entry_type();

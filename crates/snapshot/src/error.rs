@@ -124,3 +124,15 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_that_no_build_has_is_the_images_fault_and_a_lack_of_ids_the_services() {
+        let kind = |user, group| Error::Owner { path: "bin/x".into(), user, group }.failure().kind;
+        assert_eq!((kind(70_000, 0), kind(0, 70_000)), ("id_too_large".into(), "id_too_large".into()));
+        assert_eq!(kind(1000, MAX_ID), "store_unusable");
+    }
+}

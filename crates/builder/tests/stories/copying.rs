@@ -264,6 +264,22 @@ fn add_unpacks_what_is_an_archive_and_copies_what_only_looks_like_one() {
 }
 
 #[test]
+fn an_archive_of_an_owner_that_builds_have_not_is_refused_by_that_owner() {
+    story("add-archive-of-a-large-id", |world| {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_uid(70_000);
+        header.set_size(1);
+        tar.append_data(&mut header, "a", &b"a"[..]).unwrap();
+        std::fs::write(world.context().join("large.tar"), tar.into_inner().unwrap()).unwrap();
+        let failure = world.try_build(&Recipe::scratch().add_archive(&["large.tar"], "/x/")).unwrap_err();
+        assert_eq!(failure.kind, "id_too_large", "{failure}");
+        assert!(failure.message.contains("70000") && failure.message.contains("65535"), "{failure}");
+    });
+}
+
+#[test]
 fn workdir_makes_what_is_missing_for_its_user() {
     story("workdir", |world| {
         let image = world.build(&world.on_base().user("app").workdir("/home/app/work").workdir("/tmp"));
