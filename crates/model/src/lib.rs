@@ -34,5 +34,5 @@ pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference};
 pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree, repository_of};
 pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
-pub use status::{PublicationStatus, RunStatus, StepKind, StepStatus};
+pub use status::{AttemptOutcome, PublicationStatus, RunStatus, StepKind, StepStatus, VertexResult};
 pub use task::{GitHost, Notify, PathFilter, RunEvent, TaskSpec, Trigger, Trust};
