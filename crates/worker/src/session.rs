@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cell::{BuildJob, CellProcess, Job};
-use database::{LeasedRun, Outcome, Verdict};
+use database::{Database, LeasedRun, Outcome, Verdict};
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker};
 use tokio::sync::{Semaphore, mpsc};
@@ -21,11 +21,12 @@ use crate::lease::Lease;
 use crate::log::{LogSink, LogWriter};
 use crate::mask::Mask;
 use crate::metrics::METRICS;
+use crate::vertices::{VertexSink, VertexWriter};
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
-/// How long the end of a log may take to reach the database.
-const LOG_END: Duration = Duration::from_secs(30);
+/// How long the end of what a cell told may take to reach the database.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Executes one run from its lease to its end.
 pub(crate) async fn execute(
@@ -53,16 +54,16 @@ pub(crate) async fn execute(
         };
         METRICS.grant.observe(began.elapsed().as_secs_f64());
         let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
-        let (log, writer) = LogWriter::start(house.database.clone(), lease.clone(), &mask);
+        let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
         let outcome = match granted {
-            Ok(granted) => build(&house, &leased, &lease, granted, &mut hold, &log, &stop).await,
+            Ok(granted) => build(&house, &leased, &lease, granted, &mut hold, &told, &stop).await,
             Err(failure) => Some(failed(failure, None)),
         };
         if let Some(Outcome::Failed { failure, .. }) = &outcome {
-            log.write(format!("error: {failure}\n")).await;
+            told.log.write(format!("error: {failure}\n")).await;
         }
-        drop(log);
-        writer.finish(LOG_END).await;
+        drop(told);
+        writers.finish().await;
         METRICS.ended(outcome.as_ref());
         if let Some(outcome) = outcome {
             finish(&house, &lease, &leased.scope, &masked(outcome, &mask)).await;
@@ -70,6 +71,34 @@ pub(crate) async fn execute(
     }
     .instrument(span)
     .await;
+}
+
+/// What a cell tells without asking.
+struct Told {
+    log: LogSink,
+    vertices: VertexSink,
+}
+
+/// Carries it to the database.
+struct Writers {
+    log: LogWriter,
+    vertices: VertexWriter,
+}
+
+impl Told {
+    /// `began` is when the lease was got.
+    fn start(database: Database, lease: &Lease, mask: &Mask, began: Instant) -> (Self, Writers) {
+        let (log, log_writer) = LogWriter::start(database.clone(), lease.clone(), mask);
+        let (vertices, vertex_writer) = VertexWriter::start(database, lease.clone(), mask.clone(), began);
+        (Self { log, vertices }, Writers { log: log_writer, vertices: vertex_writer })
+    }
+}
+
+impl Writers {
+    /// Every sink is dropped: what is left is written.
+    async fn finish(self) {
+        tokio::join!(self.log.finish(LAST_WORDS), self.vertices.finish(LAST_WORDS));
+    }
 }
 
 /// Ended before anything began.
@@ -95,7 +124,7 @@ async fn build(
     lease: &Lease,
     granted: Granted,
     hold: &mut Hold,
-    log: &LogSink,
+    told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
     let job = job_of(house, leased);
@@ -106,7 +135,7 @@ async fn build(
         (cgroup, Ok(cell)) => {
             let preflight = granted.preflight.clone();
             let answers = Answers::new(house.means(), leased.clone(), lease.clone(), granted, cell.pid());
-            let outcome = converse(cell.channel(), answers, preflight, hold, log, stop).await;
+            let outcome = converse(cell.channel(), answers, preflight, hold, told, stop).await;
             end(cell).await;
             (cgroup, outcome)
         }
@@ -156,7 +185,7 @@ async fn converse(
     answers: Answers,
     preflight: Preflight,
     hold: &mut Hold,
-    log: &LogSink,
+    told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
     let mut packets = read(Arc::clone(&channel));
@@ -187,7 +216,8 @@ async fn converse(
                 };
                 tokio::spawn(task.in_current_span());
             }
-            Some(Packet { message: ToWorker::Log { lines }, .. }) => log.write(lines).await,
+            Some(Packet { message: ToWorker::Log { lines }, .. }) => told.log.write(lines).await,
+            Some(Packet { message: ToWorker::Vertex(event), .. }) => told.vertices.tell(event).await,
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
                 break Some(outcome_of(finish, &answers.leased));

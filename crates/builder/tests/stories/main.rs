@@ -5,4 +5,5 @@
 mod caching;
 mod copying;
 mod running;
+mod telling;
 mod world;

@@ -58,10 +58,10 @@ pub struct StepRun {
 pub struct VertexRun {
     /// As in the run's log, where its lines begin with `#3 `. Counts from 1 in the order of beginning.
     pub number: i32,
-    /// As the user wrote it, the first 200 characters.
+    /// As the user wrote it, cut to 200 characters.
     #[schema(example = "RUN make", max_length = 200)]
     pub name: String,
-    /// The stage's name, or `stage-1` for one without; absent where the Dockerfile has no other stage.
+    /// The stage's name, or `stage-1` for one without beside others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "build", max_length = 200)]
     pub stage: Option<String>,
