@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::RunId;
+use model::{RunId, RunStatus};
 use serde::Deserialize;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
@@ -13,11 +13,20 @@ use crate::Database;
 /// How long to wait before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Where a run stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Moved {
+    pub run: RunId,
+    /// Its registry's name.
+    pub registry: String,
+    pub status: RunStatus,
+}
+
 /// Something that may have changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// A run was made or moved.
-    Run(RunId),
+    Run(Moved),
     /// Somebody asked for a started run to be cancelled.
     Cancel(RunId),
     /// A run's log grew.
@@ -89,9 +98,7 @@ fn read(payload: &str) -> Hint {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Payload {
-        Run {
-            run: RunId,
-        },
+        Run(Moved),
         Cancel {
             cancel: RunId,
         },
@@ -104,7 +111,7 @@ fn read(payload: &str) -> Hint {
         },
     }
     match serde_json::from_str(payload) {
-        Ok(Payload::Run { run }) => Hint::Run(run),
+        Ok(Payload::Run(moved)) => Hint::Run(moved),
         Ok(Payload::Cancel { cancel }) => Hint::Cancel(cancel),
         Ok(Payload::Log { log }) => Hint::Log(log),
         Ok(Payload::Publication { .. }) => Hint::Publication,

@@ -36,7 +36,7 @@ pub use deliveries::{
     DeliveryContent, DeliveryRow, DeliveryStatus, Inbox, NewDelivery, Received, TaskDecision, Worked,
 };
 pub use error::Error;
-pub use hints::{Hint, Hints};
+pub use hints::{Hint, Hints, Moved};
 pub use hooks::{HookRow, HookSecrets, NewHook};
 pub use logs::LogSlice;
 pub use outbox::{OUTBOX_TRIES, OutboxRow, Report};
@@ -47,7 +47,7 @@ pub use publisher::{
 pub use registries::{Deleted, NewRegistry, Registry};
 pub use rescuer::Rescued;
 pub use runs::{Cancel, CreateRun, NewRun, RunFilter, RunPage, RunRow, SkippedTag};
-pub use statistics::QueueStatistics;
+pub use statistics::{QueueStatistics, Statistics};
 pub use steps::{AttemptRow, MAX_VERTEX_NAME, MAX_VERTICES, StepRow, VertexRecord, VertexRow};
 pub use tasks::{Changed, TaskRow};
 pub use tokens::{NewToken, TokenRow};

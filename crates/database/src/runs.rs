@@ -49,7 +49,7 @@ impl NewRun {
             spec,
             images: None,
             task: None,
-            cause: Cause::Manual { by: None },
+            cause: Cause::Manual { by: None, rerun: None },
             cause_key: None,
             trust: Trust::Trusted,
             notify: Vec::new(),
@@ -107,12 +107,20 @@ pub struct SkippedTag {
     pub superseded_by: RunId,
 }
 
-/// Which runs of a registry.
+/// Which runs.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
+    /// A registry's name; every one when absent.
+    pub registry: Option<String>,
     pub status: Option<RunStatus>,
     /// A task's name.
     pub task: Option<String>,
+    /// The word of a [`Cause`].
+    pub cause: Option<String>,
+    /// Of the branch or tag that is built, whole.
+    pub branch: Option<String>,
+    /// Beginning of the commit's id, in lower case.
+    pub commit: Option<String>,
 }
 
 /// Some runs, newest first.
@@ -267,35 +275,43 @@ impl Database {
         row.fetch_optional(&self.pool).await?.map(RunRow::try_from).transpose()
     }
 
-    /// A page of a registry's runs, newest first, after the run `cursor`.
+    /// A page of runs, newest first, after the run `cursor`.
     ///
     /// # Errors
     /// The database is away.
     pub async fn list_runs(
         &self,
-        registry: &str,
         filter: &RunFilter,
         cursor: Option<RunId>,
         limit: u32,
     ) -> Result<RunPage, Error> {
+        // Registry by registry, for each index begins with it.
         let rows = sqlx::query_as!(
             Row,
-            r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
-                   cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
-                   revision, digest, failure,
+            r#"SELECT r.id, r.number, r.registry, r.spec, r.images, r.task, r.cause, r.trust, r.status::text AS "status!", r.attempt,
+                   r.max_attempts, r.cancel_requested_at IS NOT NULL AS "cancel_requested!", r.created_at, r.started_at,
+                   r.finished_at, r.revision, r.digest, r.failure,
                    (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
                         ORDER BY i.repository, i.tag)
                     FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
                     WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
-               FROM slipway.runs r
-               WHERE registry = $1 AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
-                   AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
-               ORDER BY id DESC LIMIT $4"#,
-            registry,
+               FROM slipway.registries g CROSS JOIN LATERAL (
+                   SELECT * FROM slipway.runs
+                   WHERE registry = g.name AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
+                       AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
+                       AND ($6::text IS NULL OR cause_type = $6) AND ($7::text IS NULL OR branch = $7)
+                       AND ($8::text IS NULL OR (commit >= $8 AND commit < $8 || 'g'))
+                   ORDER BY id DESC LIMIT $4) r
+               WHERE $1::text IS NULL OR g.name = $1
+               ORDER BY r.id DESC LIMIT $4"#,
+            filter.registry,
             filter.status.map(RunStatus::as_str),
             cursor.map(|cursor| cursor.0),
             i64::from(limit) + 1,
-            filter.task
+            filter.task,
+            filter.cause,
+            filter.branch,
+            filter.commit
         );
         let mut runs = rows
             .fetch_all(&self.pool)

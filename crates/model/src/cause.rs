@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryId, GitHost};
+use crate::{DeliveryId, GitHost, RunId};
 
 /// What started a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub enum Cause {
         /// Name of the token it was asked with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rerun: Option<Rerun>,
     },
     /// A push.
     Commit {
@@ -24,6 +26,8 @@ pub enum Cause {
         /// Who pushed, as the host says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pusher: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rerun: Option<Rerun>,
     },
     /// A pull (merge) request.
     PullRequest {
@@ -36,7 +40,18 @@ pub enum Cause {
         is_fork: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         author: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rerun: Option<Rerun>,
     },
+}
+
+/// Somebody had a run done once more. What started that one started this one as well.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rerun {
+    /// The run that it repeats.
+    pub of: RunId,
+    /// Name of the token it was asked with.
+    pub by: String,
 }
 
 /// What an event of a hook left behind.
@@ -54,6 +69,15 @@ pub struct HookEvent {
 }
 
 impl Cause {
+    /// The words of all of them.
+    pub const WORDS: [&str; 3] = ["manual", "commit", "pull_request"];
+
+    /// Somebody asked for it, with the token of that name.
+    #[must_use]
+    pub fn asked(by: &str) -> Self {
+        Self::Manual { by: Some(by.to_owned()), rerun: None }
+    }
+
     /// The hook's part, where a hook started it.
     #[must_use]
     pub fn event(&self) -> Option<&HookEvent> {
@@ -61,6 +85,28 @@ impl Cause {
             Self::Manual { .. } => None,
             Self::Commit { event, .. } | Self::PullRequest { event, .. } => Some(event),
         }
+    }
+
+    /// Which run it repeats, where it is a re-run.
+    #[must_use]
+    pub fn rerun(&self) -> Option<&Rerun> {
+        match self {
+            Self::Manual { rerun, .. } | Self::Commit { rerun, .. } | Self::PullRequest { rerun, .. } => {
+                rerun.as_ref()
+            }
+        }
+    }
+
+    /// The cause of a run that repeats one with this cause.
+    #[must_use]
+    pub fn again(&self, again: Rerun) -> Self {
+        let mut cause = self.clone();
+        match &mut cause {
+            Self::Manual { rerun, .. } | Self::Commit { rerun, .. } | Self::PullRequest { rerun, .. } => {
+                *rerun = Some(again);
+            }
+        }
+        cause
     }
 
     /// `manual`, `commit` or `pull_request`.

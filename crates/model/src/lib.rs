@@ -17,7 +17,7 @@ mod task;
 pub mod template;
 
 pub use access::{CredentialKind, Role, SignIn};
-pub use cause::{Cause, HookEvent};
+pub use cause::{Cause, HookEvent, Rerun};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::{Blame, Failure, Location};
 pub use graph::{

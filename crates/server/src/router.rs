@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use crate::http::{auth, extract, host, problem, request_id};
 use crate::routes::{
     cancel_run, create_run, credentials, deliveries, front, get_run, health, hooks, list_runs, logs, metrics,
-    problems, receive, registries, run_task, steps, tasks, tokens, upload_source, workers,
+    problems, receive, registries, rerun, run_task, statistics, steps, tasks, tokens, upload_source, workers,
 };
 use crate::{App, Config, openapi};
 
@@ -80,6 +80,7 @@ fn anybody() -> OpenApiRouter<App> {
 fn readers() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_runs::list_runs))
+        .routes(routes!(list_runs::list_all_runs))
         .routes(routes!(get_run::get_run))
         .routes(routes!(steps::get_run_steps))
         .routes(routes!(logs::read_log))
@@ -94,6 +95,7 @@ fn readers() -> OpenApiRouter<App> {
         .routes(routes!(credentials::list_credentials))
         .routes(routes!(credentials::get_credential))
         .routes(routes!(workers::list_workers))
+        .routes(routes!(statistics::statistics))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
 }
@@ -103,6 +105,7 @@ fn submitters() -> OpenApiRouter<App> {
         .routes(routes!(create_run::create_run))
         .routes(routes!(run_task::run_task))
         .routes(routes!(cancel_run::cancel_run))
+        .routes(routes!(rerun::rerun))
 }
 
 fn contributors() -> OpenApiRouter<App> {

@@ -144,17 +144,17 @@ async fn show(args: &ServiceArgs, run: RunId) -> Result<u8, ClientError> {
 
 /// What started it, as a sentence.
 fn why(cause: &Cause) -> String {
-    match cause {
-        Cause::Manual { by: None } => "somebody asked for it".to_owned(),
-        Cause::Manual { by: Some(by) } => format!("asked for with the token {by}"),
-        Cause::Commit { event, reference, pusher } => {
+    let started = match cause {
+        Cause::Manual { by: None, .. } => "somebody asked for it".to_owned(),
+        Cause::Manual { by: Some(by), .. } => format!("asked for with the token {by}"),
+        Cause::Commit { event, reference, pusher, .. } => {
             let by = pusher.as_ref().map(|pusher| format!(" by {pusher}")).unwrap_or_default();
             format!(
                 "push to {reference}{by} ({})\nhook {}, delivery {}",
                 event.reason, event.hook, event.delivery
             )
         }
-        Cause::PullRequest { event, number, source_branch, target_branch, is_fork, author } => {
+        Cause::PullRequest { event, number, source_branch, target_branch, is_fork, author, .. } => {
             let by = author.as_ref().map(|author| format!(" by {author}")).unwrap_or_default();
             let fork = if *is_fork { ", from a fork" } else { "" };
             format!(
@@ -162,6 +162,10 @@ fn why(cause: &Cause) -> String {
                 event.reason, event.hook, event.delivery
             )
         }
+    };
+    match cause.rerun() {
+        Some(rerun) => format!("{started}\nonce more as run {}, with the token {}", rerun.of, rerun.by),
+        None => started,
     }
 }
 

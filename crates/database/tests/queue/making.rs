@@ -44,7 +44,7 @@ async fn pages_hold_every_run_once_newest_first() {
     made.reverse();
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.db.server.list_runs("local", &RunFilter::default(), cursor, 2).await.unwrap();
+        let page = world.db.server.list_runs(&RunFilter::default(), cursor, 2).await.unwrap();
         seen.extend(page.runs.iter().map(|run| run.id));
         cursor = page.next;
         if cursor.is_none() {
@@ -54,7 +54,7 @@ async fn pages_hold_every_run_once_newest_first() {
     assert_eq!(seen, made);
     let started = world.lease().await;
     let only_started = RunFilter { status: Some(RunStatus::Started), ..RunFilter::default() };
-    let page = world.db.server.list_runs("local", &only_started, None, 10).await.unwrap();
+    let page = world.db.server.list_runs(&only_started, None, 10).await.unwrap();
     assert_eq!(page.runs.iter().map(|run| run.id).collect::<Vec<_>>(), [started.run]);
 }
 

@@ -6,6 +6,7 @@ mod hook;
 mod new_run;
 mod registry;
 mod run;
+mod statistics;
 mod steps;
 mod task;
 mod token;
@@ -19,10 +20,11 @@ pub use registry::{NewRegistry, Registry, RegistryChange, RegistryList, Registry
 pub use run::{
     Failure, Image, Location, Revision, Run, RunPage, Source, SourceArchive, SourceUpload, TagSkipped,
 };
+pub use statistics::{DayNumbers, QueueNumbers, Statistics, WaitingNumbers, WorkerNumbers};
 pub use steps::{Attempt, RunSteps, StepRun, VertexRun};
 pub use task::{NewTask, NewTaskRun, Task, TaskChange, TaskPage, TaskPatch};
 pub use token::{NewToken, Token, TokenList, Worker, WorkerList, WorkerRun};
 pub use words::{
-    AttemptOutcomeWord, BlameWord, CredentialKindWord, DeliveryStatusWord, GitHostWord, RoleWord, StatusWord,
-    StepKindWord, StepStatusWord, TrustWord, VertexResultWord,
+    AttemptOutcomeWord, BlameWord, CauseWord, CredentialKindWord, DeliveryStatusWord, GitHostWord, RoleWord,
+    StatusWord, StepKindWord, StepStatusWord, TrustWord, VertexResultWord,
 };

@@ -95,6 +95,7 @@ pub(super) enum CauseSchema {
     Manual {
         /// Name of the token.
         by: Option<String>,
+        rerun: Option<RerunSchema>,
     },
     /// A push.
     Commit {
@@ -107,6 +108,7 @@ pub(super) enum CauseSchema {
         #[serde(rename = "ref")]
         reference: String,
         pusher: Option<String>,
+        rerun: Option<RerunSchema>,
     },
     PullRequest {
         hook: String,
@@ -119,7 +121,19 @@ pub(super) enum CauseSchema {
         target_branch: String,
         is_fork: bool,
         author: Option<String>,
+        rerun: Option<RerunSchema>,
     },
+}
+
+/// Somebody had a run done once more.
+#[derive(ToSchema)]
+#[schema(as = Rerun)]
+#[expect(dead_code, reason = "it exists for its schema")]
+pub(super) struct RerunSchema {
+    /// The run that it repeats.
+    of: Uuid,
+    /// Name of the token it was asked with.
+    by: String,
 }
 
 /// Why a run did not succeed.

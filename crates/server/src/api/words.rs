@@ -16,6 +16,15 @@ pub enum StatusWord {
     TimedOut,
 }
 
+/// What started a run.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = CauseType, rename_all = "snake_case")]
+pub enum CauseWord {
+    Manual,
+    Commit,
+    PullRequest,
+}
+
 /// How an attempt ended. `lost`: its worker gave no sign of life any more.
 #[derive(Debug, Clone, Copy, ToSchema)]
 #[schema(as = AttemptOutcome, rename_all = "snake_case")]
@@ -133,6 +142,7 @@ mod tests {
         let words = |schema: utoipa::openapi::RefOr<utoipa::openapi::Schema>| {
             serde_json::to_value(schema).expect("a schema is JSON")["enum"].clone()
         };
+        assert_eq!(words(CauseWord::schema()), serde_json::json!(model::Cause::WORDS));
         let outcomes: Vec<_> = model::AttemptOutcome::ALL.iter().map(|word| word.as_str()).collect();
         assert_eq!(words(AttemptOutcomeWord::schema()), serde_json::json!(outcomes));
         let kinds: Vec<_> = model::StepKind::ALL.iter().map(|word| word.as_str()).collect();

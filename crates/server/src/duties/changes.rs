@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use database::Hint;
+use database::{Hint, Moved};
 use model::RunId;
 use tokio::sync::broadcast;
 
@@ -12,7 +12,11 @@ use crate::App;
 /// How many hints a waiter may be behind; one that is further behind just looks.
 const BEHIND: usize = 256;
 
-pub(crate) struct Changes(broadcast::Sender<RunId>);
+pub(crate) struct Changes {
+    runs: broadcast::Sender<RunId>,
+    /// None: some may have been missed.
+    moves: broadcast::Sender<Option<Moved>>,
+}
 
 /// One request's ear.
 pub(crate) struct Waiter {
@@ -22,17 +26,22 @@ pub(crate) struct Waiter {
 
 impl Changes {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(BEHIND))
+        Self { runs: broadcast::Sender::new(BEHIND), moves: broadcast::Sender::new(BEHIND) }
     }
 
     /// Hears of `run` from now on.
     pub(crate) fn of(&self, run: RunId) -> Waiter {
-        Waiter { run, hints: self.0.subscribe() }
+        Waiter { run, hints: self.runs.subscribe() }
+    }
+
+    /// Hears of every run that is made or moves; None: of some it did not.
+    pub(crate) fn moves(&self) -> broadcast::Receiver<Option<Moved>> {
+        self.moves.subscribe()
     }
 
     pub(crate) fn tell(&self, run: RunId) {
         // Nobody listening is fine.
-        let _ = self.0.send(run);
+        let _ = self.runs.send(run);
     }
 }
 
@@ -61,12 +70,20 @@ pub(crate) async fn listen(app: App) {
             () = app.stop.cancelled() => return,
         };
         match hint {
-            Hint::Run(run) | Hint::Cancel(run) => {
+            Hint::Run(moved) => {
+                app.changes.tell(moved.run);
+                app.outbox.notify_one();
+                let _ = app.changes.moves.send(Some(moved));
+            }
+            Hint::Cancel(run) => {
                 app.changes.tell(run);
                 app.outbox.notify_one();
             }
             Hint::Log(run) => app.changes.tell(run),
-            Hint::Publication | Hint::Unknown => {}
+            Hint::Publication => {}
+            Hint::Unknown => {
+                let _ = app.changes.moves.send(None);
+            }
         }
     }
 }

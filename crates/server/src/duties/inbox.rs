@@ -148,7 +148,12 @@ fn run_for(
         Event::Push(push) => {
             let event = happened(push.commit.as_ref().filter(|_| !push.is_hint));
             let (reference, pusher) = (push.reference.clone(), push.pusher.clone());
-            (Cause::Commit { event, reference, pusher }, &push.reference, push.commit.as_ref()?, push.is_hint)
+            (
+                Cause::Commit { event, reference, pusher, rerun: None },
+                &push.reference,
+                push.commit.as_ref()?,
+                push.is_hint,
+            )
         }
         Event::PullRequest(request) => {
             let event = happened(Some(&request.commit).filter(|_| !request.is_hint));
@@ -159,6 +164,7 @@ fn run_for(
                 target_branch: request.target_branch.clone(),
                 is_fork: request.is_fork,
                 author: request.author.clone(),
+                rerun: None,
             };
             (cause, &request.reference, &request.commit, request.is_hint)
         }

@@ -53,7 +53,7 @@ pub(crate) async fn create_run(
     check_spec(&app, &registry.name, &spec).await?;
     check_use_of_credentials(&caller, None, &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);
-    row.cause = Cause::Manual { by: Some(caller.name().to_owned()) };
+    row.cause = Cause::asked(caller.name());
     row.trust = new.trust.unwrap_or(Trust::Trusted);
     row.notify = notify_of(&registry, &[]);
     row.idempotency = idempotency.map(|i| (i.key, i.request));

@@ -1,32 +1,38 @@
-//! `GET /v1/registries/{registry}/runs`
+//! `GET /v1/registries/{registry}/runs`, and `GET /v1/runs` for every registry that the token sees.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use database::RunFilter;
-use model::RunStatus;
+use model::{Cause, RunStatus};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::cursor;
 use super::lookup::{find_registry, runs_address, show};
+use super::{cursor, moves};
 use crate::App;
-use crate::api::{RunPage, StatusWord};
+use crate::api::{CauseWord, RunPage, StatusWord};
+use crate::http::auth::Caller;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 20;
 const LARGEST_LIMIT: u32 = 200;
+/// Where the runs of every registry are.
+const ALL: &str = "/v1/runs";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-    status: Option<RunStatus>,
-    task: Option<String>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) limit: Option<u32>,
+    pub(crate) status: Option<RunStatus>,
+    pub(crate) task: Option<String>,
+    pub(crate) cause: Option<String>,
+    pub(crate) branch: Option<String>,
+    pub(crate) commit: Option<String>,
 }
 
 /// List runs, newest first.
@@ -38,6 +44,9 @@ pub(crate) struct ListQuery {
         ("registry" = String, Path, example = "local"),
         ("status" = Option<StatusWord>, Query, description = "Only runs that stand there"),
         ("task" = Option<String>, Query, description = "Only runs of that task"),
+        ("cause" = Option<CauseWord>, Query, description = "Only runs that this started"),
+        ("branch" = Option<String>, Query, description = "Only runs of that branch or tag, as `main` or `v1.2`"),
+        ("commit" = Option<String>, Query, description = "Only runs of a commit whose id begins so: 4 hexadecimal digits or more", min_length = 4, max_length = 64, pattern = "^[0-9a-f]{4,64}$"),
         ("limit" = Option<u32>, Query, description = "Runs on a page, 20 when absent", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
@@ -54,25 +63,97 @@ pub(crate) async fn list_runs(
     QueryOf(query): QueryOf<ListQuery>,
 ) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
+    let page = page(&app, Some(&registry.name), &query).await?;
+    Ok(answer(&runs_address(&registry.name), &query, page))
+}
+
+/// List the runs of every registry, newest first.
+///
+/// Those that the token may see. With `Accept: text/event-stream` it tells instead which of them move: `run`
+/// events carry `{"registry":"local","run":"…","status":"started"}`; `missed` says that some may have been
+/// missed, and that it is time to look.
+#[utoipa::path(
+    get, path = "/v1/runs", tag = "runs", operation_id = "listAllRuns",
+    params(
+        ("status" = Option<StatusWord>, Query, description = "Only runs that stand there"),
+        ("task" = Option<String>, Query, description = "Only runs of tasks of that name"),
+        ("cause" = Option<CauseWord>, Query, description = "Only runs that this started"),
+        ("branch" = Option<String>, Query, description = "Only runs of that branch or tag, as `main` or `v1.2`"),
+        ("commit" = Option<String>, Query, description = "Only runs of a commit whose id begins so: 4 hexadecimal digits or more", min_length = 4, max_length = 64, pattern = "^[0-9a-f]{4,64}$"),
+        ("limit" = Option<u32>, Query, description = "Runs on a page, 20 when absent", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
+    ),
+    responses(
+        (status = 200, description = "A page, or the stream", headers(
+            ("Link" = Option<String>, description = "The next page, `rel=\"next\"`; absent on the last one")
+        ), content((RunPage = "application/json"), (String = "text/event-stream"))),
+    )
+)]
+pub(crate) async fn list_all_runs(
+    State(app): State<App>,
+    caller: Caller,
+    QueryOf(query): QueryOf<ListQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/event-stream") {
+        return Ok(moves::stream(&app, caller));
+    }
+    let page = page(&app, caller.registry(), &query).await?;
+    Ok(answer(ALL, &query, page))
+}
+
+/// A page of one registry's runs, or of all.
+pub(crate) async fn page(app: &App, registry: Option<&str>, query: &ListQuery) -> Result<RunPage, Problem> {
     let limit = limit(query.limit)?;
     let cursor = query.cursor.as_deref().map(cursor::read).transpose()?;
-    let filter = RunFilter { status: query.status, task: query.task };
-    let page = app.database.list_runs(&registry.name, &filter, cursor, limit).await?;
-    let next_cursor = page.next.map(cursor::write);
-    let link = next_cursor.as_ref().and_then(|next| {
-        let mut also = filter.status.map_or_else(String::new, |status| format!("&status={status}"));
-        also.extend(
-            filter.task.iter().map(|task| format!("&task={}", utf8_percent_encode(task, NON_ALPHANUMERIC))),
-        );
-        let address = runs_address(&registry.name);
-        HeaderValue::from_str(&format!("<{address}?limit={limit}{also}&cursor={next}>; rel=\"next\"")).ok()
+    let filter = RunFilter {
+        registry: registry.map(str::to_owned),
+        status: query.status,
+        task: query.task.clone(),
+        cause: query.cause.as_deref().map(cause).transpose()?,
+        branch: query.branch.as_deref().map(branch),
+        commit: query.commit.as_deref().map(commit).transpose()?,
+    };
+    let found = app.database.list_runs(&filter, cursor, limit).await?;
+    let registries = app.database.list_registries().await?;
+    let shown = found.runs.into_iter().filter_map(|run| {
+        let registry = registries.iter().find(|registry| registry.name == run.registry)?;
+        Some(show(registry, run))
     });
-    let runs = page.runs.into_iter().map(|run| show(&registry, run)).collect();
-    let mut response = Json(RunPage { runs, next_cursor }).into_response();
+    Ok(RunPage { runs: shown.collect(), next_cursor: found.next.map(cursor::write) })
+}
+
+fn answer(address: &str, query: &ListQuery, page: RunPage) -> Response {
+    let link = page.next_cursor.as_ref().and_then(|next| {
+        let next = ListQuery { cursor: Some(next.clone()), ..query.clone() };
+        HeaderValue::from_str(&format!("<{address}?{}>; rel=\"next\"", next.text())).ok()
+    });
+    let mut response = Json(page).into_response();
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
     }
-    Ok(response)
+    response
+}
+
+impl ListQuery {
+    /// As it is written in an address.
+    pub(crate) fn text(&self) -> String {
+        let Self { cursor, limit, status, task, cause, branch, commit } = self;
+        let named = [
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("status", status.map(|status| status.to_string())),
+            ("task", task.clone()),
+            ("cause", cause.clone()),
+            ("branch", branch.clone()),
+            ("commit", commit.clone()),
+            ("cursor", cursor.clone()),
+        ];
+        let there = named.into_iter().filter_map(|(name, value)| {
+            Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
+        });
+        there.collect::<Vec<_>>().join("&")
+    }
 }
 
 pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
@@ -85,4 +166,28 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
         )
         .in_field("limit")),
     }
+}
+
+fn cause(asked: &str) -> Result<String, Problem> {
+    if Cause::WORDS.contains(&asked) {
+        return Ok(asked.to_owned());
+    }
+    let detail = "Nothing of that name starts a run.";
+    let hint = format!("Choose from {}.", Cause::WORDS.join(", "));
+    Err(Problem::new(&kind::PARAMETER_INVALID, detail, hint).in_field("cause"))
+}
+
+/// As the database has it: without what says that it is a branch or a tag.
+fn branch(asked: &str) -> String {
+    let bare = asked.strip_prefix("refs/heads/").or_else(|| asked.strip_prefix("refs/tags/"));
+    bare.unwrap_or(asked).to_owned()
+}
+
+fn commit(asked: &str) -> Result<String, Problem> {
+    let is_beginning = (4..=64).contains(&asked.len()) && asked.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_beginning {
+        return Ok(asked.to_ascii_lowercase());
+    }
+    let hint = "Give the first 4 to 64 hexadecimal digits of its id.";
+    Err(Problem::new(&kind::PARAMETER_INVALID, "That is not a commit's id.", hint).in_field("commit"))
 }

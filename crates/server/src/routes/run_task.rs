@@ -51,7 +51,7 @@ pub(crate) async fn run_task(
     check_use_of_credentials(&caller, Some(&task.spec.build), &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);
     row.task = Some((task.id, task.name.clone()));
-    row.cause = Cause::Manual { by: Some(caller.name().to_owned()) };
+    row.cause = Cause::asked(caller.name());
     row.trust = new.trust.unwrap_or(Trust::Trusted);
     row.notify = notify_of(&registry, &task.spec.notify);
     row.idempotency = idempotency.map(|i| (i.key, i.request));

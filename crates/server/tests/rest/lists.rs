@@ -1,0 +1,192 @@
+//! What the page asks the API for: lists by branch, commit and cause, across registries; numbers; who moves;
+//! once more.
+
+use model::{Cause, DeliveryId, GitHost, HookEvent, Role, SourceSpec, Trust};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::world::{World, client, json_of, problem, token};
+
+const COMMIT: &str = "3f786850e387550fdab836ed7e6dc881de23001b";
+
+/// A run that a push or a fork's pull request started; its id.
+async fn started(world: &World, registry: &str, cause: fn(HookEvent) -> Cause) -> String {
+    let source = SourceSpec::parse_git("https://example.com/team/app.git").unwrap();
+    let mut new = database::NewRun::quick(registry, model::BuildSpec::new(source));
+    new.cause = cause(HookEvent {
+        hook: "hook".to_owned(),
+        host: GitHost::Github,
+        delivery: DeliveryId(Uuid::now_v7()),
+        commit: Some(COMMIT.to_owned()),
+        reason: "branch main".to_owned(),
+    });
+    let id = new.id.to_string();
+    world.db.server.create_run(new).await.unwrap();
+    id
+}
+
+fn push(event: HookEvent) -> Cause {
+    Cause::Commit {
+        event,
+        reference: "refs/heads/release/1".to_owned(),
+        pusher: Some("ann".to_owned()),
+        rerun: None,
+    }
+}
+
+fn fork(event: HookEvent) -> Cause {
+    let [source_branch, target_branch] = ["fix", "main"].map(str::to_owned);
+    Cause::PullRequest {
+        event,
+        number: 7,
+        source_branch,
+        target_branch,
+        is_fork: true,
+        author: None,
+        rerun: None,
+    }
+}
+
+fn ids(page: &Value) -> Vec<&str> {
+    page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn runs_are_found_by_branch_commit_and_cause() {
+    let world = World::new().await;
+    let asked = world.submit().await.rsplit('/').next().unwrap().to_owned();
+    let pushed = started(&world, "local", push).await;
+    let proposed = started(&world, "local", fork).await;
+    let runs = "/v1/registries/local/runs";
+    for (query, found) in [
+        ("branch=release%2F1", vec![&pushed]),
+        ("branch=refs%2Fheads%2Frelease%2F1", vec![&pushed]),
+        ("branch=main", vec![&asked]),
+        ("branch=fix", vec![&proposed]),
+        ("branch=rel", vec![]),
+        ("commit=3F7868", vec![&proposed, &pushed]),
+        ("commit=3f7869", vec![]),
+        ("cause=manual", vec![&asked]),
+        ("cause=pull_request&commit=3f78", vec![&proposed]),
+    ] {
+        let page = json_of(world.get(&format!("{runs}?{query}"))).await;
+        assert_eq!(ids(&page), found, "{query}: {page}");
+    }
+    let first = world.get(&format!("{runs}?commit=3f78&limit=1")).send().await.unwrap();
+    let link = first.headers()["link"].to_str().unwrap().to_owned();
+    let next = link.strip_prefix('<').unwrap().split_once('>').unwrap().0;
+    assert_eq!(ids(&json_of(world.get(next)).await), [&pushed], "the filter goes with the pages: {link}");
+    for bad in ["cause=timer", "commit=3f7", "commit=xyzw"] {
+        let (status, kind, said) = problem(world.get(&format!("{runs}?{bad}")).send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (400, "parameter_invalid"), "{bad}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn one_list_has_the_runs_of_every_registry_that_the_token_sees() {
+    let world = World::new().await;
+    world.db.server.upsert_registry("other", "127.0.0.1:5001", true).await.unwrap();
+    let mut made = Vec::new();
+    for registry in ["local", "other", "local", "other", "other"] {
+        made.insert(0, started(&world, registry, push).await);
+    }
+    let (mut seen, mut next) = (Vec::new(), "/v1/runs?limit=2".to_owned());
+    loop {
+        let page = json_of(world.get(&next)).await;
+        seen.extend(ids(&page).into_iter().map(str::to_owned));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => next = format!("/v1/runs?limit=2&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, made);
+    let other = client(Some(&token(&world.db, Role::Reader, Some("other")).await));
+    let page: Value = other.get(world.url("/v1/runs")).send().await.unwrap().json().await.unwrap();
+    assert!(page["runs"].as_array().unwrap().iter().all(|run| run["registry"] == "other"), "{page}");
+    assert_eq!(ids(&page).len(), 3);
+    let numbers: Value = other.get(world.url("/v1/statistics")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&numbers["queue"]["queued"], &numbers["last_day"]["asked"]),
+        (&3.into(), &3.into()),
+        "{numbers}"
+    );
+}
+
+#[tokio::test]
+async fn the_numbers_are_those_of_the_queue_and_the_day() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.submit().await;
+    }
+    world.fail(&world.lease().await, false).await;
+    let old = world.submit().await.rsplit('/').next().unwrap().to_owned();
+    // Its id says when it was made.
+    world.db.execute(&format!("UPDATE slipway.runs SET task = NULL WHERE id = '{old}'")).await;
+    let _started = world.lease().await;
+    world
+        .db
+        .execute(
+            "UPDATE slipway.run_queue SET queued_at = now() - interval '90 seconds' WHERE status = 'queued'",
+        )
+        .await;
+    let numbers = json_of(world.get("/v1/statistics")).await;
+    let queue = &numbers["queue"];
+    assert_eq!(
+        (&queue["queued"], &queue["started"], &queue["publishing"]),
+        (&2.into(), &1.into(), &0.into())
+    );
+    assert!((90..95).contains(&queue["oldest_seconds"].as_i64().unwrap()), "{numbers}");
+    assert_eq!((&numbers["workers"]["alive"], &numbers["workers"]["slots"]), (&1.into(), &2.into()));
+    assert_eq!((&numbers["last_day"]["asked"], &numbers["last_day"]["failed"]), (&4.into(), &1.into()));
+}
+
+#[tokio::test]
+async fn whoever_shows_a_list_is_told_which_runs_move_and_no_others() {
+    let world = World::new().await;
+    world.db.server.upsert_registry("other", "127.0.0.1:5001", true).await.unwrap();
+    let reader = client(Some(&token(&world.db, Role::Reader, Some("other")).await));
+    let events = reader.get(world.url("/v1/runs")).header("accept", "text/event-stream");
+    let mut events = events.send().await.unwrap();
+    assert_eq!(events.headers()["content-type"], "text/event-stream");
+    let elsewhere = started(&world, "local", push).await;
+    let here = started(&world, "other", push).await;
+    let mut heard = String::new();
+    while !heard.contains(&here) {
+        heard.push_str(str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    assert!(
+        heard.contains(&format!(r#"{{"registry":"other","run":"{here}","status":"queued"}}"#)),
+        "{heard}"
+    );
+    assert!(!heard.contains(&elsewhere), "{heard}");
+}
+
+#[tokio::test]
+async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
+    let world = World::new().await;
+    let first = started(&world, "local", push).await;
+    world.fail(&world.lease().await, false).await;
+    let submitter = client(Some(&token(&world.db, Role::Submitter, None).await));
+    let rerun =
+        |run: &str| submitter.post(world.url(&format!("/v1/registries/local/runs/{run}/rerun"))).send();
+    let again = rerun(&first).await.unwrap();
+    assert_eq!(again.status(), 201);
+    let again: Value = again.json().await.unwrap();
+    let before = json_of(world.get(&format!("/v1/registries/local/runs/{first}"))).await;
+    assert_eq!((&again["spec"], &again["trust"]), (&before["spec"], &before["trust"]));
+    assert_ne!(again["id"], before["id"]);
+    assert_eq!(again["cause"]["rerun"]["of"], first.as_str());
+    assert_eq!(again["cause"]["rerun"]["by"], "submitter-all");
+    assert_eq!(
+        (&again["cause"]["ref"], &again["cause"]["commit"]),
+        (&"refs/heads/release/1".into(), &COMMIT.into())
+    );
+    let told = world.db.text("SELECT count(*)::text FROM slipway.outbox WHERE kind = 'commit_status'").await;
+    assert_eq!(told.as_deref(), Some("2"), "the git host is told of both");
+
+    let strangers = started(&world, "local", fork).await;
+    let again: Value = rerun(&strangers).await.unwrap().json().await.unwrap();
+    assert_eq!(again["trust"].as_str(), Some(Trust::Untrusted.as_str()), "a fork's stays a fork's: {again}");
+    let (status, kind, _) = problem(rerun(&Uuid::nil().to_string()).await.unwrap()).await;
+    assert_eq!((status, kind.as_str()), (404, "run_not_found"));
+}
