@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use database::TokenRow;
 use model::Role;
 use vault::Token;
 
-use super::kind;
 use super::problem::Problem;
+use super::{host, kind};
 use crate::App;
 
 /// The cookie that the page's form sets.
@@ -117,7 +117,9 @@ async fn authorize(
     registry: Option<&str>,
     mut request: Request,
 ) -> Result<Request, Problem> {
-    let caller = authenticate(app, request.method(), request.headers()).await?;
+    let token = sent_token(&request)?.to_owned();
+    let caller = caller_of(app, &token).await?;
+    app.limits.of_token(caller.id())?;
     tracing::Span::current().record("token", caller.name());
     caller.check_role(role)?;
     if let Some(registry) = registry {
@@ -127,27 +129,31 @@ async fn authorize(
     Ok(request)
 }
 
-/// The caller of a request.
+/// The token of a request.
 ///
 /// # Errors
-/// No token, one that is unknown or has expired, too many requests, or another site's page.
-pub(crate) async fn authenticate(app: &App, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let (text, by_cookie) = match bearer(headers) {
-        Some(text) => (text, false),
-        None => (cookie(headers).ok_or_else(unauthenticated)?, true),
-    };
-    if by_cookie && !method.is_safe() && !same_origin(headers) {
-        return Err(Problem::new(
-            &kind::ORIGIN_REFUSED,
-            "A page of another site made the request.",
-            "Send the token in the header Authorization, or use the service's own page.",
-        ));
+/// There is none, or another site's page has the browser send it.
+fn sent_token(request: &Request) -> Result<&str, Problem> {
+    let headers = request.headers();
+    if let Some(token) = bearer(headers) {
+        return Ok(token);
     }
+    let token = cookie(headers).ok_or_else(unauthenticated)?;
+    if !request.method().is_safe() {
+        check_origin(request.uri(), headers)?;
+    }
+    Ok(token)
+}
+
+/// Whose token that is.
+///
+/// # Errors
+/// It is unknown or has expired.
+pub(crate) async fn caller_of(app: &App, text: &str) -> Result<Caller, Problem> {
     let token = app.database.use_token(&Token::hash(text)).await?.ok_or_else(wrong)?;
     if token.is_expired {
         return Err(refused(format!("The token `{}` has expired.", token.name)));
     }
-    app.limits.of_token(token.id)?;
     Ok(Caller(Arc::new(token)))
 }
 
@@ -163,15 +169,26 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
-/// What a browser sends along with a form or a script of ours, and can't be made to leave out.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    match (text(header::ORIGIN), text(header::HOST)) {
-        (Some(origin), Some(host)) => {
-            origin.split_once("://").is_some_and(|(_, authority)| authority == host)
-        }
-        _ => false,
+/// Refuses what a page of ours did not send.
+///
+/// # Errors
+/// `origin_refused`
+pub(crate) fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    if same_origin(uri, headers) {
+        return Ok(());
     }
+    Err(Problem::new(
+        &kind::ORIGIN_REFUSED,
+        "A page of another site made the request.",
+        "Send the token in the header Authorization, or use the service's own page.",
+    ))
+}
+
+/// What a browser sends along with a form or a script of ours, and can't be made to leave out.
+fn same_origin(uri: &Uri, headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let asked = host::asked(uri, headers);
+    origin.split_once("://").is_some_and(|(_, authority)| !asked.is_empty() && authority == asked)
 }
 
 fn refused(detail: impl Into<String>) -> Problem {
@@ -213,14 +230,19 @@ mod tests {
     #[test]
     fn only_our_own_page_changes_things_by_cookie() {
         let ours = headers(&[("origin", "https://build.example"), ("host", "build.example")]);
-        assert!(same_origin(&ours));
+        let path = Uri::from_static("/runs");
+        assert!(same_origin(&path, &ours));
+        // HTTP/2 has no `Host`.
+        let whole = Uri::from_static("https://build.example/runs");
+        assert!(same_origin(&whole, &headers(&[("origin", "https://build.example")])));
+        assert!(!same_origin(&whole, &headers(&[("origin", "https://evil.example")])));
         for other in [
             headers(&[("host", "build.example")]),
             headers(&[("origin", "null"), ("host", "build.example")]),
             headers(&[("origin", "https://evil.example"), ("host", "build.example")]),
             headers(&[("origin", "https://evil.build.example"), ("host", "build.example")]),
         ] {
-            assert!(!same_origin(&other), "{other:?}");
+            assert!(!same_origin(&path, &other), "{other:?}");
         }
     }
 }

@@ -21,11 +21,16 @@ pub(crate) async fn check_names(State(app): State<App>, request: Request, next: 
     }
 }
 
-fn check(uri: &Uri, headers: &HeaderMap, anywhere: bool) -> Result<(), Problem> {
-    let host = match uri.authority() {
+/// The name that a request was made to, with its port: `:authority` of HTTP/2, or `Host`.
+pub(crate) fn asked<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    match uri.authority() {
         Some(authority) => authority.as_str(),
         None => headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
-    };
+    }
+}
+
+fn check(uri: &Uri, headers: &HeaderMap, anywhere: bool) -> Result<(), Problem> {
+    let host = asked(uri, headers);
     if !anywhere && !is_loopback_authority(host) {
         return Err(Problem::new(
             &kind::HOST_REFUSED,
