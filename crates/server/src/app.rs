@@ -51,6 +51,8 @@ pub struct Config {
     pub token_rate: Rate,
     /// Deliveries of one hook.
     pub hook_rate: Rate,
+    /// Attempts to sign in at the page's form, of one address.
+    pub login_rate: Rate,
     /// Bytes of a delivery.
     pub delivery_limit: usize,
     /// How often the inbox and the outbox are looked at, however many hints come.
@@ -77,6 +79,7 @@ impl Default for Config {
             behind_proxy: false,
             token_rate: Rate::new(100, 500),
             hook_rate: Rate::new(500, 2000),
+            login_rate: Rate::new(1, 10),
             delivery_limit: 25 * 1024 * 1024,
             work_every: Duration::from_secs(1),
         }
@@ -105,7 +108,7 @@ pub(crate) struct Shared {
 impl App {
     pub(crate) fn new(config: Config, database: Database, vault: Vault, stop: CancellationToken) -> Self {
         let (metrics, changes) = (Metrics::new(), Changes::new());
-        let limits = Limits::new(config.token_rate, config.hook_rate);
+        let limits = Limits::new(config.token_rate, config.hook_rate, config.login_rate);
         let (inbox, outbox) = (Notify::new(), Notify::new());
         Self(Arc::new(Shared { config, database, metrics, changes, limits, vault, inbox, outbox, stop }))
     }

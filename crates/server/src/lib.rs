@@ -1,6 +1,7 @@
 //! The role that answers REST v1 and keeps the queue healthy. In: requests on a loopback address, the
-//! database. Out: JSON, log streams, metrics, problems (RFC 9457). Absent: SQL, builds, pushes, and any
-//! credential but its own database role's.
+//! database. Out: JSON, log streams, metrics, problems (RFC 9457), and the page
+//! for operators over the same answers. Absent: SQL, builds, pushes, and any credential but its own database
+//! role's.
 
 pub mod api;
 mod app;
@@ -10,6 +11,7 @@ mod http;
 mod listen;
 mod new_run;
 mod openapi;
+mod page;
 mod reports;
 mod router;
 mod routes;

@@ -15,24 +15,29 @@ use utoipa_axum::routes;
 
 use crate::http::{auth, extract, host, problem, request_id};
 use crate::routes::{
-    cancel_run, create_run, credentials, deliveries, front, get_run, health, hooks, list_runs, logs, metrics,
-    problems, receive, registries, rerun, run_task, statistics, steps, tasks, tokens, upload_source, workers,
+    cancel_run, create_run, credentials, deliveries, get_run, health, hooks, list_runs, logs, metrics,
+    receive, registries, rerun, run_task, statistics, steps, tasks, tokens, upload_source, workers,
 };
-use crate::{App, Config, openapi};
+use crate::{App, Config, openapi, page};
+
+/// Bytes of a form of the page.
+const FORM_LIMIT: usize = 16 * 1024;
 
 /// The service as one tower service.
 pub(crate) fn router(app: App) -> Router {
     let (router, document) = documented(app.config(), Some(&app)).split_for_parts();
     let document = openapi::finish(document);
     let reader = from_fn_with_state((app.clone(), Role::Reader), auth::require);
-    let people = Router::new()
-        .route("/", get(front::front))
-        .route("/problems", get(problems::problems))
+    let document = Router::new()
         .route("/openapi.json", get(async move || axum::Json(document)))
         .route_layer(reader.clone());
+    let people = page::routes(&app)
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config().answer_timeout))
+        .layer(DefaultBodyLimit::max(FORM_LIMIT));
     // Who has no token is not told which addresses there are.
     let nothing = Router::new().fallback(async || StatusCode::NOT_FOUND).layer(reader);
     router
+        .merge(document)
         .merge(people)
         .merge(nothing)
         .layer(

@@ -1,8 +1,9 @@
 //! The accept loop: a connection a task, with time limits on heads and an end that waits for answers.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use database::Database;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -10,10 +11,15 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
 use vault::Vault;
 
 use crate::tls::Tls;
 use crate::{App, Config, Error, check_listen_address, duties, router};
+
+/// Where a request's connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Answers on `listener` until `stop` is cancelled; then log streams end, requests under way are
 /// answered, and the background duties stop.
@@ -47,7 +53,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => answer(stream, tls.clone(), &builder, &router, &connections),
+                Ok((stream, peer)) => answer(stream, peer, tls.clone(), &builder, &router, &connections),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     // Out of descriptors, mostly: connections that end give some back.
@@ -74,6 +80,7 @@ fn builder(config: &Config) -> Builder<TokioExecutor> {
 
 fn answer(
     stream: TcpStream,
+    peer: SocketAddr,
     tls: Option<Tls>,
     builder: &Builder<TokioExecutor>,
     router: &Router,
@@ -81,7 +88,8 @@ fn answer(
 ) {
     // A log line should not wait for the next one.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.clone());
+    let peer = Extension(Peer(peer.ip().to_canonical()));
+    let service = TowerToHyperService::new(peer.layer(router.clone()));
     let Some(tls) = tls else {
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         tokio::spawn(until_broken(connections.watch(connection)));

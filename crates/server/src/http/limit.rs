@@ -1,5 +1,7 @@
-//! How many requests a token may make, and a hook: a bucket each (GCRA, by `governor`).
+//! How many requests a token may make, a hook, and whoever tries to sign in: a bucket each (GCRA, by `governor`).
 
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use axum::http::{HeaderValue, header};
@@ -32,7 +34,7 @@ impl Rate {
         Self { per_second: at_least_one(per_second), burst: at_least_one(burst) }
     }
 
-    fn limiter(self) -> DefaultKeyedRateLimiter<Uuid> {
+    fn limiter<K: Clone + Hash + Eq>(self) -> DefaultKeyedRateLimiter<K> {
         DefaultKeyedRateLimiter::keyed(Quota::per_second(self.per_second).allow_burst(self.burst))
     }
 }
@@ -40,24 +42,30 @@ impl Rate {
 pub(crate) struct Limits {
     tokens: DefaultKeyedRateLimiter<Uuid>,
     hooks: DefaultKeyedRateLimiter<Uuid>,
+    /// By the address that they come from; behind a proxy that is the proxy's.
+    logins: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 impl Limits {
-    pub(crate) fn new(tokens: Rate, hooks: Rate) -> Self {
-        Self { tokens: tokens.limiter(), hooks: hooks.limiter() }
+    pub(crate) fn new(tokens: Rate, hooks: Rate, logins: Rate) -> Self {
+        Self { tokens: tokens.limiter(), hooks: hooks.limiter(), logins: logins.limiter() }
     }
 
     pub(crate) fn of_token(&self, token: TokenId) -> Result<(), Problem> {
-        check(&self.tokens, token.0)
+        check(&self.tokens, &token.0)
     }
 
     pub(crate) fn of_hook(&self, hook: HookId) -> Result<(), Problem> {
-        check(&self.hooks, hook.0)
+        check(&self.hooks, &hook.0)
+    }
+
+    pub(crate) fn of_login(&self, from: IpAddr) -> Result<(), Problem> {
+        check(&self.logins, &from)
     }
 }
 
-fn check(limiter: &DefaultKeyedRateLimiter<Uuid>, key: Uuid) -> Result<(), Problem> {
-    limiter.check_key(&key).map_err(|until| {
+fn check<K: Clone + Hash + Eq>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), Problem> {
+    limiter.check_key(key).map_err(|until| {
         // Rounded up: whoever waits that long is let through.
         let seconds = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
         Problem::new(
@@ -75,7 +83,7 @@ mod tests {
 
     #[test]
     fn each_key_has_a_bucket_of_its_own() {
-        let limits = Limits::new(Rate::new(1, 2), Rate::new(1, 1));
+        let limits = Limits::new(Rate::new(1, 2), Rate::new(1, 1), Rate::new(1, 1));
         let (one, other) = (TokenId(Uuid::from_u128(1)), TokenId(Uuid::from_u128(2)));
         assert!(limits.of_token(one).is_ok() && limits.of_token(one).is_ok());
         assert!(limits.of_token(one).is_err());

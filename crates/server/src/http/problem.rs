@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::kind::{self, Kind};
 use super::request_id::RequestId;
+use crate::page::refusal;
 
 /// An error before it is known which request it answers.
 #[derive(Clone, Debug)]
@@ -70,6 +71,14 @@ impl Problem {
         self
     }
 
+    pub(crate) fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn body(&self, instance: &str, request_id: &str) -> ProblemBody {
         ProblemBody {
             kind_address: format!("/problems#{}", self.kind.name),
@@ -103,13 +112,19 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives every answer of 400 and above its problem body.
+/// An answer of 400 and above that has its body already: the form to sign in, with what was wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Complete;
+
+/// Gives every answer of 400 and above its problem body; to a browser as a page.
 pub(crate) async fn complete(request: Request, next: Next) -> Response {
     let instance = request.uri().path().to_owned();
+    let browser = refusal::Browser::of(&request);
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
     let response = next.run(request).await;
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<Complete>().is_some() {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -120,6 +135,9 @@ pub(crate) async fn complete(request: Request, next: Next) -> Response {
     let body = problem.body(&instance, &request_id.0);
     parts.status = problem.kind.status;
     parts.headers.remove(header::CONTENT_LENGTH);
+    if let Some(browser) = browser {
+        return browser.answer(parts, &body);
+    }
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Response::from_parts(parts, Body::from(serde_json::to_vec(&body).unwrap_or_default()))
@@ -131,7 +149,9 @@ async fn foreign(status: StatusCode, body: Body, instance: &str) -> Problem {
     let text = String::from_utf8_lossy(&text).trim().to_owned();
     let kind = kind::of_status(status);
     let (detail, hint) = match kind.name {
-        "route_not_found" => (format!("There is nothing at `{instance}`."), "GET / lists the addresses."),
+        "route_not_found" => {
+            (format!("There is nothing at `{instance}`."), "GET /openapi.json lists the addresses.")
+        }
         "method_not_allowed" => {
             (format!("`{instance}` does not take that method."), "The header Allow names those it takes.")
         }

@@ -19,16 +19,16 @@ use crate::http::problem::Problem;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct DeliveryPath {
-    registry: String,
-    delivery: Uuid,
+    pub(crate) registry: String,
+    pub(crate) delivery: Uuid,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-    status: Option<DeliveryStatus>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) limit: Option<u32>,
+    pub(crate) status: Option<DeliveryStatus>,
 }
 
 /// List deliveries, newest first.

@@ -103,7 +103,7 @@ async fn check_offset(app: &App, run: RunId, position: Position) -> Result<(), P
     }
 }
 
-fn known_attempt(asked: Option<i32>, attempts: i32) -> Result<Option<i32>, Problem> {
+pub(crate) fn known_attempt(asked: Option<i32>, attempts: i32) -> Result<Option<i32>, Problem> {
     match asked {
         Some(attempt) if !(1..=attempts.max(1)).contains(&attempt) => Err(Problem::new(
             &kind::ATTEMPT_NOT_FOUND,

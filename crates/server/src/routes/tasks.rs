@@ -31,8 +31,8 @@ pub(crate) struct TaskPath {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) limit: Option<u32>,
 }
 
 /// List tasks.

@@ -138,6 +138,8 @@ async fn the_numbers_are_those_of_the_queue_and_the_day() {
     assert!((90..95).contains(&queue["oldest_seconds"].as_i64().unwrap()), "{numbers}");
     assert_eq!((&numbers["workers"]["alive"], &numbers["workers"]["slots"]), (&1.into(), &2.into()));
     assert_eq!((&numbers["last_day"]["asked"], &numbers["last_day"]["failed"]), (&4.into(), &1.into()));
+    let front = world.get("/").send().await.unwrap().text().await.unwrap();
+    assert!(front.contains("the oldest for 1 min 3"), "{front}");
 }
 
 #[tokio::test]
