@@ -1,0 +1,101 @@
+//! What a person does without a mouse, and without script.
+
+use model::Role;
+use thirtyfour::prelude::*;
+
+use crate::browser::in_browser;
+use crate::furnish::furnish;
+use crate::world::{World, json_of, token};
+
+#[tokio::test]
+async fn a_person_signs_in_finds_a_run_reads_it_and_cancels_it_with_the_keyboard_alone() {
+    let world = World::new().await;
+    let there = furnish(&world).await;
+    let id = there.run.rsplit('/').next().unwrap().to_owned();
+    world.db.execute(&format!("UPDATE slipway.runs SET cause = '{{\"type\":\"manual\",\"by\":\"ann\"}}', spec = jsonb_set(spec, '{{source,ref}}', '\"feature/basket\"') WHERE id = '{id}'")).await;
+    let text = token(&world.db, Role::Submitter, None).await;
+    in_browser(&world.address, async |page| {
+        page.goto("/runs?status=started").await;
+        page.until("location.pathname === '/login'").await;
+        page.keys("sw_wrong").await;
+        page.keys(Key::Enter).await;
+        page.until("document.querySelector('[role=alert]')?.textContent.includes('not known')").await;
+        page.keys(&*text).await;
+        page.keys(Key::Enter).await;
+        page.until("location.pathname + location.search === '/runs?status=started'").await;
+
+        page.goto("/runs").await;
+        page.keys(Key::Tab).await;
+        assert_eq!(page.js("document.activeElement.textContent").await, "Skip to the content");
+        page.keys(Key::Enter).await;
+        assert_eq!(page.js("document.activeElement.id").await, "content");
+        page.keys("/").await;
+        page.keys("feature/basket").await;
+        page.keys(Key::Enter).await;
+        page.until("location.search.includes('branch=feature%2Fbasket')").await;
+        assert_eq!(page.js("document.querySelectorAll('.runs li').length").await, 1);
+        page.tab_to(".runs .what a").await;
+        page.keys(Key::Enter).await;
+        page.until(&format!("location.pathname === '{}'", there.run)).await;
+
+        page.until("document.querySelectorAll('.row').length >= 18").await;
+        page.keys("/").await;
+        page.keys("compiling").await;
+        page.keys(Key::Enter).await;
+        page.until("document.querySelector('.count').textContent === '1 of 3'").await;
+        page.keys(Key::Enter).await;
+        page.until("document.querySelector('.count').textContent === '2 of 3'").await;
+        assert_eq!(page.js("document.querySelector('.row.found a').textContent").await, "12");
+        page.tab_to(".goto").await;
+        page.keys("3-5").await;
+        page.keys(Key::Enter).await;
+        page.until("location.hash === '#L3-L5' && document.querySelectorAll('.row.chosen').length === 3")
+            .await;
+
+        page.goto(&there.run).await;
+        page.tab_to("#cancel").await;
+        page.keys(Key::Enter).await;
+        page.until("document.body.textContent.includes('It is being cancelled')").await;
+    })
+    .await;
+    let run = json_of(world.get(&format!("/v1{}", there.run))).await;
+    assert_eq!(run["cancel_requested"], true);
+}
+
+#[tokio::test]
+async fn without_script_lists_logs_and_buttons_work() {
+    let world = World::new().await;
+    let there = furnish(&world).await;
+    let text = token(&world.db, Role::Contributor, None).await;
+    in_browser(&world.address, async |page| {
+        page.without_script().await;
+        page.goto("/").await;
+        page.find("#token").await.send_keys(&*text).await.unwrap();
+        page.find("form.card button").await.click().await.unwrap();
+        assert!(page.text("#live-under-way").await.contains("team/app:1"));
+        page.goto("/runs").await;
+        page.find("select[name=status] option[value=started]").await.click().await.unwrap();
+        page.find("form.filter button").await.click().await.unwrap();
+        page.find(".runs .what a").await.click().await.unwrap();
+        assert!(
+            page.text("#plain-log").await.contains("#5 6.310    Compiling shop v0.9.4"),
+            "without escapes"
+        );
+        assert!(!page.find("#viewer").await.is_displayed().await.unwrap());
+        assert!(page.text(".moment").await.ends_with("UTC"));
+        assert!(page.text(".waterfall").await.contains("RUN npm ci --no-audit"));
+        page.find("#cancel").await.click().await.unwrap();
+        assert!(page.text("#live-run").await.contains("It is being cancelled"));
+        page.goto(&there.delivery).await;
+        assert!(page.text("#live-delivery").await.contains("no path matched"));
+        page.find("#replay").await.click().await.unwrap();
+        page.find("#live-delivery h1").await;
+        page.goto(&there.task).await;
+        page.find(".head button").await.click().await.unwrap();
+        let started = page.text("#live-run").await;
+        assert!(started.contains("queued") && started.contains("asked for by contributor-all"), "{started}");
+        page.find(".who button").await.click().await.unwrap();
+        page.find("#token").await;
+    })
+    .await;
+}

@@ -1,0 +1,12 @@
+//! The page for operators: what its answers carry, and what a person does with it in a real Chromium.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod answers;
+mod browser;
+mod furnish;
+mod keyboard;
+mod live;
+mod log;
+mod sight;
+#[path = "../rest/world.rs"]
+mod world;
