@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{BuildSpec, RunId};
+use model::{BuildNetwork, BuildSpec, RunId};
 use serde::{Deserialize, Serialize};
 
 /// Where a cell sees the store's folder that belongs to the cells' root. It is mounted here, so that no
@@ -39,6 +39,8 @@ pub struct BuildJob {
     pub cores: usize,
     /// Name or path of the OCI runtime; the first that works when absent.
     pub runtime: Option<String>,
+    /// What every RUN is given.
+    pub network: BuildNetwork,
 }
 
 impl BuildJob {

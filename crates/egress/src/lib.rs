@@ -2,9 +2,13 @@
 //! registries. In: limits. Out: an HTTP client. Deliberately absent: credentials, redirects (whoever
 //! asks follows them knowingly), proxies from the environment.
 
+mod authorities;
+
 use std::time::Duration;
 
 use model::Failure;
+
+pub use authorities::{CaBundle, CaBundleError};
 
 /// Limits of a client.
 #[derive(Debug, Clone)]
@@ -13,11 +17,17 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// For an answer to begin, and between two parts of it.
     pub read_timeout: Duration,
+    /// Trusted beside the system's.
+    pub ca_bundle: Option<CaBundle>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), read_timeout: Duration::from_secs(30) }
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            ca_bundle: None,
+        }
     }
 }
 
@@ -48,7 +58,9 @@ impl Client {
     /// # Errors
     /// The system's certificates can't be read.
     pub fn new(options: &Options) -> Result<Self, Error> {
+        let authorities = options.ca_bundle.iter().flat_map(CaBundle::certificates);
         let http = reqwest::Client::builder()
+            .tls_certs_merge(authorities)
             .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect_timeout)
             .read_timeout(options.read_timeout)

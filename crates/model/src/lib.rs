@@ -8,6 +8,7 @@ mod failure;
 mod graph;
 mod ids;
 mod image;
+mod network;
 mod platform;
 mod reference;
 mod source;
@@ -30,6 +31,7 @@ pub use image::{
     BuiltImage, Descriptor, HealthConfig, History, ImageConfig, Layer, LayerSource, Manifest, MediaType,
     ResolvedImage, RootFs, RuntimeConfig,
 };
+pub use network::BuildNetwork;
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference};
 pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree, repository_of};

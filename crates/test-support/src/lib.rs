@@ -8,6 +8,8 @@ mod git;
 mod namespace;
 mod proxy;
 mod registry;
+mod tls;
+mod tls_front;
 mod token_registry;
 
 pub use azure::{FakeAzure, IDENTITY_HEADER, Principal};
@@ -17,4 +19,5 @@ pub use git::{Entry, GitRequest, GitServer, TestRepository};
 pub use namespace::in_its_own_network;
 pub use proxy::{Held, Hold, HoldingProxy};
 pub use registry::{LocalRegistry, RegistryRequest, TokenTrust};
+pub use tls_front::TlsFront;
 pub use token_registry::TokenRegistry;

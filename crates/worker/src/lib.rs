@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use broker::Broker;
 use database::{Database, Hint, NewWorker};
-use model::{Failure, Platform};
+use model::{BuildNetwork, Failure, Platform};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,6 +48,8 @@ pub struct Config {
     pub broker: Broker,
     /// For git hosts and registries.
     pub egress: egress::Options,
+    /// What every RUN is given.
+    pub network: BuildNetwork,
 }
 
 /// Why a worker can't start. Everything later is a run's failure, or is waited out.

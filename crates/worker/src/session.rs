@@ -128,6 +128,7 @@ fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
         boot_id: house.boot_id.clone(),
         cores: house.config.cores,
         runtime: house.config.runtime.clone(),
+        network: house.config.network.clone(),
     }
 }
 

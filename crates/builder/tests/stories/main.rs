@@ -4,5 +4,6 @@
 
 mod caching;
 mod copying;
+mod network;
 mod running;
 mod world;

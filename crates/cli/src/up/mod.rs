@@ -20,6 +20,7 @@ use database::cluster::Cluster;
 use tokio::process::Command;
 
 use crate::client::address::{self, Local};
+use crate::roles::build_network::BuildNetworkArgs;
 use crate::roles::serving::ServingArgs;
 use crate::roles::{block_on, stop_signal};
 use bootstrap::{Bootstrapped, bootstrap};
@@ -75,6 +76,8 @@ pub(crate) struct UpArgs {
     /// OCI runtime: crun, runc or a path [default: the first that works here]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
+    #[command(flatten)]
+    network: BuildNetworkArgs,
     /// A file to write, as JSON, once everything answers: server, registry, data, token_file, pid
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -83,6 +86,7 @@ pub(crate) struct UpArgs {
 /// Runs everything until it is told to stop.
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     ::server::check_listen_address(args.listen, &args.serving.config())?;
+    args.network.read()?;
     let layout = Layout::make(args.data.as_deref())?;
     let listeners = Listeners {
         server: listen(args.listen)?,
@@ -161,6 +165,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
+    worker.extend(args.network.arguments());
     let metrics = || [OsString::from("--metrics-descriptor"), LISTEN_DESCRIPTOR.to_string().into()];
     worker.extend(metrics());
     let key = |role| [OsString::from("--key-file"), layout.key(role).into_os_string()];

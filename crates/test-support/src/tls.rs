@@ -1,5 +1,5 @@
-//! A listener with TLS, for Entra: `azure_identity` speaks to nothing else. In: nothing. Out: connections,
-//! under a certificate for loopback.
+//! A listener with TLS: `azure_identity` speaks to nothing else. In: nothing. Out: connections, under a certificate
+//! for loopback that an authority of its own signed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
