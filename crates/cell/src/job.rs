@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use model::{BuildSpec, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,19 @@ pub struct BuildJob {
     pub cores: usize,
     /// Name or path of the OCI runtime; the first that works when absent.
     pub runtime: Option<String>,
+    /// Networks that a RUN does not reach.
+    pub unreachable: Vec<IpNet>,
+}
+
+impl Job {
+    /// Networks that nothing in this cell reaches.
+    pub(crate) fn unreachable(&self) -> &[IpNet] {
+        match self {
+            Self::Build(job) => &job.unreachable,
+            // They never have a network.
+            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } => &[],
+        }
+    }
 }
 
 impl BuildJob {

@@ -76,6 +76,16 @@ impl FromStr for Origin {
     }
 }
 
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => write!(f, "{network}"),
+            Self::Host { host, port: None } => f.write_str(host),
+            Self::Host { host, port: Some(port) } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 impl Allowed {
     /// Whether it opens this host and port by their name.
     pub(crate) fn names(&self, origin: &Origin) -> bool {
@@ -183,6 +193,9 @@ mod tests {
         assert_eq!(allowed("Git.Example"), host("git.example", None));
         assert_eq!(allowed("git.example:80"), host("git.example", Some(80)));
         assert_eq!(allowed("10.1.2.3:8080"), host("10.1.2.3", Some(8080)));
+        for text in ["10.0.0.0/8", "fd00::1", "git.example", "git.example:80", "10.1.2.3:8080"] {
+            assert_eq!(allowed(&allowed(text).to_string()), allowed(text));
+        }
         for text in ["", "http://a", "a/b", "10.0.0.0/33", "u@a", "a:b"] {
             assert!(text.parse::<Allowed>().is_err(), "{text}");
         }

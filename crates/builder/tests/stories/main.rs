@@ -4,5 +4,6 @@
 
 mod caching;
 mod copying;
+mod fetching;
 mod running;
 mod world;
