@@ -6,6 +6,7 @@ mod accounts;
 mod archive;
 mod copy;
 mod error;
+mod fetch;
 mod fingerprint;
 mod image;
 mod keys;

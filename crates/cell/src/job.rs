@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use model::{BuildNetwork, BuildSpec, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,19 @@ pub struct BuildJob {
     pub runtime: Option<String>,
     /// What every RUN is given.
     pub network: BuildNetwork,
+    /// Networks that a RUN does not reach.
+    pub unreachable: Vec<IpNet>,
+}
+
+impl Job {
+    /// Networks that nothing in this cell reaches.
+    pub(crate) fn unreachable(&self) -> &[IpNet] {
+        match self {
+            Self::Build(job) => &job.unreachable,
+            // They never have a network.
+            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } => &[],
+        }
+    }
 }
 
 impl BuildJob {

@@ -43,7 +43,14 @@ async fn a_step_does_not_reach_the_local_registry(identity: Identity) {
 
     let refused = world.build(spec("add")).await;
     assert_eq!(refused["status"], "failed", "{refused}");
+    assert_eq!(refused["failure"]["kind"], "address_denied", "{refused}");
     assert_eq!(refused["failure"]["location"]["text"], add, "{refused}");
+
+    // While the service itself pulls from there and pushes to it.
+    repository.commit_to("push", &[("Dockerfile", &format!("FROM {base}\nRUN true >/made\n"))]);
+    let source = json!({ "type": "git", "url": git.url(), "ref": "push" });
+    let pushed = world.build(json!({ "source": source, "images": ["made:1"] })).await;
+    assert_eq!(pushed["status"], "succeeded", "{pushed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! Certificate authorities from a file. In: its text. Out: what can be trusted, checked. Deliberately absent: reading
 //! the file.
 
+use crate::innermost;
+
 /// The longest bundle; a system's whole list has a quarter of a megabyte.
 const MAX_BUNDLE: usize = 4 << 20;
 
@@ -59,15 +61,6 @@ impl CaBundle {
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = reqwest::Certificate> {
         self.certificates.iter().cloned()
     }
-}
-
-/// reqwest's own words name no cause.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

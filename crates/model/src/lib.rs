@@ -22,7 +22,8 @@ pub use cause::{Cause, HookEvent};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::{Blame, Failure, Location};
 pub use graph::{
-    BuildGraph, Copy, CopyFrom, Exec, HistoryEntry, MakeDirectory, Op, Output, SecretMount, Vertex, VertexId,
+    BuildGraph, Copy, CopyFrom, Exec, Fetch, HistoryEntry, MakeDirectory, Op, Output, SecretMount, Vertex,
+    VertexId,
 };
 pub use ids::{
     DeliveryId, Epoch, HookId, LeaseToken, PublicationId, RunId, SourceId, StoreId, TaskId, TokenId, WorkerId,

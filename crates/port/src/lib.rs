@@ -9,9 +9,9 @@ mod socket;
 mod stream;
 
 pub use codec::{Channel, MAX_MESSAGE, Packet, read_sealed_file, sealed_file};
-pub use message::{Answer, Finish, Question, StreamEnd, ToCell, ToWorker};
+pub use message::{Answer, Finish, Question, Sent, StreamEnd, ToCell, ToWorker};
 pub use outside::{
-    BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, NewBlob, Outside, Progress, Secret,
+    BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, Fetched, NewBlob, Outside, Progress, Secret,
 };
 pub use socket::SocketOutside;
 pub use stream::ByteStream;

@@ -42,10 +42,20 @@ impl Client {
         Self { http, tokens: token::Tokens::default(), plain_http, pusher: None, own: None }
     }
 
-    /// The same client, which asks `tokens` first where `registry` wants a token.
+    /// The same client, for which `registry` is one that an administrator configured: it is reached whatever
+    /// its address, and nothing beside it. Where it wants a token, `tokens` are asked first.
     #[must_use]
-    pub fn with_pull_tokens(self, registry: &str, tokens: Arc<dyn PullTokens>) -> Self {
-        Self { own: Some(pull_token::Own { registry: registry.to_owned(), tokens }), ..self }
+    pub fn of_registry(self, registry: &str, tokens: Arc<dyn PullTokens>) -> Self {
+        let own = Some(pull_token::Own { registry: registry.to_owned(), tokens });
+        Self { own, ..self.configured(registry) }
+    }
+
+    fn configured(self, registry: &str) -> Self {
+        match self.base(registry).parse() {
+            Ok(origin) => Self { http: self.http.with_origin(origin), ..self },
+            // No address of a host: a request to it fails with better words.
+            Err(_) => self,
+        }
     }
 
     /// A client that also pushes, to `registry` and nowhere else: what authorizes is for that host.
@@ -58,7 +68,7 @@ impl Client {
     ) -> Self {
         let plain = is_plain(&plain_http, registry);
         let pusher = target::Pusher::new(registry, plain, authorize);
-        Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http) }
+        Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http).configured(registry) }
     }
 
     /// A blob of an image, as it comes. Whoever reads it checks its digest.

@@ -55,6 +55,8 @@ pub struct Config {
     pub delivery_limit: usize,
     /// How often the inbox and the outbox are looked at, however many hints come.
     pub work_every: Duration,
+    /// Where commit statuses and webhooks may be sent.
+    pub policy: egress::Policy,
 }
 
 impl Default for Config {
@@ -79,6 +81,7 @@ impl Default for Config {
             hook_rate: Rate::new(500, 2000),
             delivery_limit: 25 * 1024 * 1024,
             work_every: Duration::from_secs(1),
+            policy: egress::Policy::default(),
         }
     }
 }

@@ -5,4 +5,4 @@ mod repository;
 mod server;
 
 pub use repository::{Entry, TestRepository};
-pub use server::{GitRequest, GitServer};
+pub use server::{GIT_HOSTS, GitRequest, GitServer};

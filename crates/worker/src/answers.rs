@@ -15,12 +15,13 @@ use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
 use model::{Failure, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
+use sha2::Sha256;
 
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
 use crate::pull::Pulls;
-use crate::{git, network, streams};
+use crate::{fetch, git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
 const UPLOAD_PACK_REQUEST: usize = 16 << 20;
@@ -60,7 +61,7 @@ impl Answers {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
         // It holds no credential, but may ask for a token that only pulls.
         let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
-            .with_pull_tokens(&leased.registry_address, Arc::new(desk));
+            .of_registry(&leased.registry_address, Arc::new(desk));
         let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
         Self { means, leased, lease, pid, registry, secrets, preflight, blobs, next }
     }
@@ -79,16 +80,17 @@ impl Answers {
         match question {
             Question::GitRefs => {
                 let bytes =
-                    git::refs(self.means.http.http(), self.repository()?, self.secrets.git.as_ref()).await?;
+                    git::refs(&self.means.http, self.repository()?, self.secrets.git.as_ref()).await?;
                 self.stream(bytes, ended)
             }
             Question::GitUploadPack => {
                 let body = beside.into_iter().next().ok_or_else(out_of_order)?;
                 let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
-                let (http, credential) = (self.means.http.http(), self.secrets.git.as_ref());
+                let (http, credential) = (&self.means.http, self.secrets.git.as_ref());
                 let bytes = git::upload_pack(http, self.repository()?, credential, body).await?;
                 self.stream(bytes, counted(From::Git, ended))
             }
+            Question::FetchUrl { url } => self.fetch(&url, counted(From::Url, ended)).await,
             Question::Upload => self.stream(self.upload()?, counted(From::Upload, ended)),
             Question::SourceFound { revision } => {
                 let Lease { run, epoch, token, .. } = &self.lease;
@@ -140,8 +142,21 @@ impl Answers {
         ended: impl FnOnce(StreamEnd) + Send + 'static,
     ) -> Result<Reply, Failure> {
         let stream = self.next.fetch_add(1, Ordering::Relaxed);
-        let reader = streams::pump(stream, bytes, ended).map_err(|error| internal(&error))?;
+        let reader = streams::pump(stream, bytes, None, ended).map_err(|error| internal(&error))?;
         Ok((Answer::Stream { stream }, vec![reader]))
+    }
+
+    /// What a Dockerfile names is a stranger's: the configured origins are not open to it.
+    async fn fetch(
+        &self,
+        url: &str,
+        ended: impl FnOnce(StreamEnd) + Send + 'static,
+    ) -> Result<Reply, Failure> {
+        let file = fetch::get(&self.means.http.for_strangers(), url).await?;
+        let stream = self.next.fetch_add(1, Ordering::Relaxed);
+        let reader = streams::pump(stream, file.content, Some(Sha256::default()), ended);
+        let reader = reader.map_err(|error| internal(&error))?;
+        Ok((Answer::Fetched { stream, last_modified: file.last_modified }, vec![reader]))
     }
 
     /// The uploaded archive, chunk after chunk, as the server stored it.
@@ -220,8 +235,8 @@ impl Answers {
 fn counted(from: From, ended: impl FnOnce(StreamEnd) + Send + 'static) -> impl FnOnce(StreamEnd) + Send {
     let began = Instant::now();
     move |end| {
-        if let Ok(bytes) = end.outcome {
-            METRICS.fetched(from, bytes, began);
+        if let Ok(sent) = &end.outcome {
+            METRICS.fetched(from, sent.length, began);
         }
         ended(end);
     }

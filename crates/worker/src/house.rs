@@ -44,7 +44,8 @@ impl House {
             worker: WorkerId(uuid::Uuid::now_v7()),
             store: Arc::new(store),
             database,
-            http: egress::Client::new(&config.egress).map_err(|error| error.failure())?,
+            http: egress::Client::new(&config.egress, config.policy.clone())
+                .map_err(|error| error.failure())?,
             pulls: Arc::default(),
             boot_id: boot_id.trim().to_owned(),
             work: Notify::new(),

@@ -4,6 +4,7 @@
 mod answers;
 mod cgroup;
 mod desk;
+mod fetch;
 mod git;
 mod heartbeat;
 mod house;
@@ -46,10 +47,12 @@ pub struct Config {
     pub runtime: Option<String>,
     /// The socket of the publisher beside this worker.
     pub broker: Broker,
-    /// For git hosts and registries.
+    /// Limits of connections to git hosts and registries.
     pub egress: egress::Options,
     /// What every RUN is given.
     pub network: BuildNetwork,
+    /// Where those, and builds themselves, may go.
+    pub policy: egress::Policy,
 }
 
 /// Why a worker can't start. Everything later is a run's failure, or is waited out.

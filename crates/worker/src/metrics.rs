@@ -23,6 +23,7 @@ pub(crate) enum From {
     Git,
     Upload,
     BaseImage,
+    Url,
 }
 
 pub(crate) struct Metrics {
@@ -113,7 +114,7 @@ impl Metrics {
             )?,
             fetch: register_histogram_vec!(
                 "slipway_fetch_seconds",
-                "Source or base image layer, fetched",
+                "Source, base image layer or added file, fetched",
                 &["from"],
                 long.clone()
             )?,
@@ -166,6 +167,7 @@ impl Metrics {
             From::Git => "git",
             From::Upload => "upload",
             From::BaseImage => "base_image",
+            From::Url => "url",
         };
         self.fetch.with_label_values(&[from]).observe(began.elapsed().as_secs_f64());
         self.fetch_bytes.with_label_values(&[from]).inc_by(bytes);

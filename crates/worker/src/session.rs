@@ -98,7 +98,10 @@ async fn build(
     log: &LogSink,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
-    let job = job_of(house, leased);
+    let job = match job_of(house, leased) {
+        Ok(job) => job,
+        Err(failure) => return Some(failed(failure, None)),
+    };
     let cgroup = RunCgroup::make(&house.cgroup_name(leased));
     let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), cgroup).await;
     let (cgroup, outcome) = match spawned {
@@ -119,8 +122,8 @@ async fn build(
     outcome
 }
 
-fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
-    BuildJob {
+fn job_of(house: &House, leased: &LeasedRun) -> Result<BuildJob, Failure> {
+    Ok(BuildJob {
         run: leased.run,
         attempt: leased.attempt,
         spec: leased.spec.clone(),
@@ -129,7 +132,8 @@ fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
         cores: house.config.cores,
         runtime: house.config.runtime.clone(),
         network: house.config.network.clone(),
-    }
+        unreachable: house.config.policy.unreachable().map_err(|error| error.failure())?,
+    })
 }
 
 async fn spawn(house: Arc<House>, job: Job, cgroup: RunCgroup) -> (RunCgroup, Result<CellProcess, Failure>) {

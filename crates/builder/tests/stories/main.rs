@@ -4,6 +4,7 @@
 
 mod caching;
 mod copying;
+mod fetching;
 mod network;
 mod running;
 mod world;

@@ -11,6 +11,7 @@ use nix::unistd::Uid;
 use publisher::DeskSocket;
 use vault::Vault;
 
+use super::egress::EgressArgs;
 use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -25,6 +26,8 @@ pub(crate) struct PublisherArgs {
     role: RoleArgs,
     #[command(flatten)]
     scrape: ScrapeArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// The worker's content store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
@@ -50,8 +53,9 @@ pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
         scrape::serve(listener, stop.clone())?;
         let database = Database::connect(&url, "slipway publisher").await?;
         let vault = Vault::open(&args.key_file)?;
-        let (identity, egress) = (publisher::IdentityOptions::default(), egress::Options::default());
-        let config = publisher::Config { store: args.store, vault, identity, desk, egress };
+        let (identity, egress) = (publisher::IdentityOptions::default(), ::egress::Options::default());
+        let policy = args.egress.policy();
+        let config = publisher::Config { store: args.store, vault, identity, desk, egress, policy };
         publisher::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)
     })

@@ -10,6 +10,7 @@ use database::Database;
 use nix::unistd::Uid;
 
 use super::build_network::BuildNetworkArgs;
+use super::egress::EgressArgs;
 use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -25,6 +26,8 @@ pub(crate) struct WorkerArgs {
     role: RoleArgs,
     #[command(flatten)]
     scrape: ScrapeArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// Folder of the content store, on a disk of its own if possible; one worker a store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
@@ -72,8 +75,9 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             cores: args.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             runtime: args.runtime,
             broker: broker::Broker::at(std::path::absolute(&args.publisher_socket)?),
-            egress: egress::Options { ca_bundle: site.ca_bundle, ..egress::Options::default() },
+            egress: ::egress::Options { ca_bundle: site.ca_bundle, ..::egress::Options::default() },
             network: site.network,
+            policy: args.egress.policy(),
         };
         worker::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)

@@ -21,6 +21,7 @@ use tokio::process::Command;
 
 use crate::client::address::{self, Local};
 use crate::roles::build_network::BuildNetworkArgs;
+use crate::roles::egress::EgressArgs;
 use crate::roles::serving::ServingArgs;
 use crate::roles::{block_on, stop_signal};
 use bootstrap::{Bootstrapped, bootstrap};
@@ -49,6 +50,8 @@ pub(crate) struct UpArgs {
     listen: SocketAddr,
     #[command(flatten)]
     serving: ServingArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// A Postgres to use instead of a private cluster, as a role that may create roles
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -175,6 +178,9 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
     server.extend(key("server"));
     server.extend(args.serving.arguments());
+    for role in [&mut server, &mut worker, &mut publisher] {
+        role.extend(args.egress.arguments());
+    }
     Ok(vec![
         role("server", layout, server, &listeners.server),
         role("worker", layout, worker, &listeners.worker),

@@ -102,6 +102,8 @@ impl World {
             .arg("--data")
             .arg(data)
             .args(["--listen", "127.0.0.1:0"])
+            // As an administrator lets the network of the git hosts.
+            .arg(format!("--egress-allow={}", test_support::GIT_HOSTS))
             .arg("--ready-file")
             .arg(&ready);
         command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

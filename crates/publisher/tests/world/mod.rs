@@ -63,7 +63,9 @@ impl<R> World<R> {
         let store = self.folder.path().to_owned();
         let listener = broker::bind(&self.socket()).unwrap();
         let desk = DeskSocket { listener, uid: nix::unistd::getuid().as_raw() };
-        let config = publisher::Config { store, vault, identity, desk, egress: egress::Options::default() };
+        let policy = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+        let egress = egress::Options::default();
+        let config = publisher::Config { store, vault, identity, desk, egress, policy };
         let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
         self.publisher =
             Some(tokio::spawn(async move { publisher::run(config, database, stop).await.unwrap() }));

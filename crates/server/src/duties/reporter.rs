@@ -17,7 +17,7 @@ const PAUSES: [i32; 9] = [5, 30, 300, 1800, 7200, 18000, 36000, 50400, 72000];
 
 /// Tells until the server stops.
 pub(crate) async fn report(app: App) {
-    let http = match egress::Client::new(&egress::Options::default()) {
+    let http = match egress::Client::new(&egress::Options::default(), app.config().policy.clone()) {
         Ok(http) => http,
         Err(error) => {
             tracing::error!(%error, "nobody is told of runs");
@@ -28,8 +28,7 @@ pub(crate) async fn report(app: App) {
         let full = match app.database.take_outbox(BATCH, TAKEN).await {
             Ok(rows) => {
                 let full = rows.len() as i64 == BATCH;
-                let tell =
-                    stream::iter(rows).for_each_concurrent(SIDE_BY_SIDE, |row| tell(&app, http.http(), row));
+                let tell = stream::iter(rows).for_each_concurrent(SIDE_BY_SIDE, |row| tell(&app, &http, row));
                 tokio::select! {
                     () = tell => {}
                     () = app.stop.cancelled() => return,
@@ -52,7 +51,7 @@ pub(crate) async fn report(app: App) {
     }
 }
 
-async fn tell(app: &App, http: &reqwest::Client, row: OutboxRow) {
+async fn tell(app: &App, http: &egress::Client, row: OutboxRow) {
     let written = match reports::send(app, http, &row).await {
         Ok(()) => {
             app.metrics.reported(&row.report, "sent");

@@ -3,7 +3,7 @@
 
 use database::RunRow;
 use model::{CredentialKind, GitHost, RunStatus, SourceSpec};
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use super::{NotSent, Opened, open, page_of};
@@ -12,7 +12,7 @@ use crate::App;
 /// The request for where a run stands now.
 pub(crate) async fn request(
     app: &App,
-    http: &reqwest::Client,
+    http: &egress::Client,
     run: &RunRow,
 ) -> Result<RequestBuilder, NotSent> {
     let never = |why: &str| NotSent::Never(why.to_owned());
@@ -32,7 +32,7 @@ pub(crate) async fn request(
         GitHost::Gitlab => {
             let project = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
             let body = json!({ "state": gitlab_state(run.status), "name": context, "description": text, "target_url": page });
-            http.post(format!("{origin}/api/v4/projects/{project}/statuses/{commit}"))
+            http.request(Method::POST, format!("{origin}/api/v4/projects/{project}/statuses/{commit}"))
                 .header("private-token", credential.secret.expose())
                 .json(&body)
         }
@@ -43,9 +43,13 @@ pub(crate) async fn request(
                 _ => format!("{origin}/api/v3"),
             };
             let body = json!({ "state": github_state(run), "context": context, "description": text, "target_url": page });
-            authorized(http.post(format!("{api}/repos/{path}/statuses/{commit}")), host, &credential)
-                .header("accept", "application/vnd.github+json, application/json")
-                .json(&body)
+            authorized(
+                http.request(Method::POST, format!("{api}/repos/{path}/statuses/{commit}")),
+                host,
+                &credential,
+            )
+            .header("accept", "application/vnd.github+json, application/json")
+            .json(&body)
         }
     })
 }

@@ -34,7 +34,7 @@ pub(crate) struct Opened {
 }
 
 /// Tells one thing.
-pub(crate) async fn send(app: &App, http: &reqwest::Client, row: &OutboxRow) -> Result<(), NotSent> {
+pub(crate) async fn send(app: &App, http: &egress::Client, row: &OutboxRow) -> Result<(), NotSent> {
     let later = |error: database::Error| NotSent::Later(error.to_string());
     let Some(run) = app.database.get_run(row.run).await.map_err(later)? else {
         return Err(NotSent::Never("the run is gone".to_owned()));
@@ -46,7 +46,7 @@ pub(crate) async fn send(app: &App, http: &reqwest::Client, row: &OutboxRow) -> 
             webhook::request(app, http, row, &run, url, &key.secret)?
         }
     };
-    let answer = request.timeout(PATIENCE).send().await.map_err(|error| NotSent::Later(cause(&error)))?;
+    let answer = http.send(request.timeout(PATIENCE)).await.map_err(|error| not_sent(&error))?;
     let status = answer.status();
     match status {
         _ if status.is_success() => Ok(()),
@@ -82,16 +82,11 @@ async fn open(app: &App, registry: &str, name: &str, kind: CredentialKind) -> Re
     Ok(Opened { username: found.username, secret })
 }
 
-/// The innermost cause: the outer ones hold the address.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
+/// Also one that is denied may be told later, when an administrator has let it.
+fn not_sent(error: &egress::Error) -> NotSent {
+    NotSent::Later(
+        error.denied().map_or_else(|| error.to_string(), |denied| format!("{denied}. {}", denied.hint())),
+    )
 }
 
 /// Where a person looks at a run.

@@ -4,6 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use database::{OutboxRow, RunRow};
+use reqwest::Method;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 use vault::Secret;
@@ -14,7 +15,7 @@ use crate::App;
 /// The request for one event of a run.
 pub(crate) fn request(
     app: &App,
-    http: &reqwest::Client,
+    http: &egress::Client,
     row: &OutboxRow,
     run: &RunRow,
     url: &str,
@@ -25,7 +26,7 @@ pub(crate) fn request(
     let body = body(app, row, run).to_string();
     let signature = sign(key, &id, &timestamp, &body)?;
     Ok(http
-        .post(url)
+        .request(Method::POST, url)
         .header("content-type", "application/json")
         .header("webhook-id", &id)
         .header("webhook-timestamp", &timestamp)

@@ -6,6 +6,7 @@ mod logs;
 mod nouns;
 mod operation;
 mod refusals;
+mod reports;
 mod runs;
 mod tls;
 mod uploads;

@@ -25,6 +25,7 @@ struct World {
     store: Arc<Store>,
     host: Host,
     leased: LeasedRun,
+    policy: egress::Policy,
     _folder: TempDir,
 }
 
@@ -92,7 +93,10 @@ impl World {
             panic!("it is new")
         };
         let leased = db.worker.lease_next(worker).await.unwrap().unwrap();
-        Self { db, store, host, leased, _folder: folder }
+        // As an administrator configured the git host.
+        let origin = format!("http://{}", host.address).parse().unwrap();
+        let policy = egress::Policy::new(Vec::new(), vec![origin]);
+        Self { db, store, host, leased, policy, _folder: folder }
     }
 
     /// The worker's end of the port serves whatever `cell` asks; answers the run's outcome.
@@ -109,7 +113,7 @@ impl World {
         };
         let mut hold = Arc::new(Holding::default()).hold(lease.clone());
         let preflight = granted.preflight.clone();
-        let http = egress::Client::new(&egress::Options::default()).unwrap();
+        let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
         let means = Means { store, database, http, pulls: Arc::default() };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), granted, 0);
@@ -158,7 +162,23 @@ async fn a_hostile_cell_gets_nothing_that_its_run_does_not_declare() {
     let mut file = world.store.new_blob().unwrap();
     file.write_all(b"another scope's").unwrap();
     world.store.link(&file, "trusted-other", &hidden).unwrap();
+    // The git host is the administrator's origin, and no file of a stranger's Dockerfile.
+    let origin = format!("http://{}/other.git/HEAD", world.host.address);
     let outcome = world.serve(move |mut cell| {
+        for (url, kind) in [
+            (origin.as_str(), "address_denied"),
+            ("http://127.0.0.1:1/v2/", "address_denied"),
+            ("http://2130706433/", "address_denied"),
+            ("http://[::ffff:127.0.0.1]/", "address_denied"),
+            ("file:///etc/passwd", "url_invalid"),
+            ("http://user:password@127.0.0.1:1/", "url_invalid"),
+        ] {
+            assert_eq!(cell.refused(&json!({ "fetch_url": { "url": url } })), kind, "{url}");
+        }
+        // The run's own registry is 127.0.0.1:1.
+        let image: model::ImageReference = "127.0.0.1:2/a:1".parse().unwrap();
+        let resolve = json!({ "resolve": { "image": image, "platform": Platform::host() } });
+        assert_eq!(cell.refused(&resolve), "address_denied");
         assert_eq!(cell.refused(&json!("upload")), "port_protocol", "this run has no upload");
         assert_eq!(cell.refused(&json!({ "stored_blob": { "digest": hidden } })), "blob_missing");
         assert_eq!(
