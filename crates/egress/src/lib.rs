@@ -1,6 +1,10 @@
 //! The only place that opens connections to where strangers point: git hosts and base images'
-//! registries. In: limits. Out: an HTTP client. Deliberately absent: credentials, redirects (whoever
-//! asks follows them knowingly), proxies from the environment.
+//! registries. In: limits. Out: an HTTP client, or a bare connection. Deliberately absent: credentials,
+//! redirects (whoever asks follows them knowingly), proxies from the environment.
+
+mod tcp;
+
+pub use tcp::connect;
 
 use std::time::Duration;
 
