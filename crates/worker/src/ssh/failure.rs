@@ -43,9 +43,9 @@ impl Ended<'_> {
         if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") || said.contains("REVOKED HOST KEY") {
             return Failure::user(
                 "host_key_changed",
-                format!("{host} shows another key than the one that the source's credential knows it by."),
+                format!("{host} shows another key than those that the source's credential knows it by."),
                 format!(
-                    "Somebody may stand between. If the host's operator says that its key was changed: {}",
+                    "Somebody may stand between. If the host's operator says that it has that key, now or besides: {}",
                     how_to_pin(host)
                 ),
             );
