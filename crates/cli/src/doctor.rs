@@ -89,6 +89,11 @@ fn examine(args: &DoctorArgs) -> Vec<Finding> {
             Level::Weak,
             "Install Debian's package `slirp4netns`, or RUN steps have no network.",
         ),
+        tool(
+            "ssh",
+            Level::Weak,
+            "Install Debian's package `openssh-client`, or no source is fetched over ssh.",
+        ),
         tun(),
         cgroups(),
         site(&args.network),

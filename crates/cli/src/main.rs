@@ -90,6 +90,22 @@ enum Command {
         /// Process id of the worker.
         worker: u32,
     },
+    /// Keeps a key and runs ssh with it; started by the worker, never by hand.
+    #[command(hide = true)]
+    GitSsh {
+        /// Process id of the worker.
+        worker: u32,
+        /// Of the run's repository.
+        address: String,
+    },
+    /// What ssh talks to a git host through; started by ssh, never by hand.
+    #[command(hide = true)]
+    Connect {
+        #[command(flatten)]
+        egress: roles::egress::EgressArgs,
+        host: String,
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
@@ -134,6 +150,8 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::GitSsh { worker, address } => Ok(worker::keep_key(worker, &address)),
+        Command::Connect { egress, host, port } => Ok(worker::connect(&egress.policy(), &host, port)),
         Command::Cell { .. } => Ok(ExitCode::FAILURE),
     }
 }

@@ -34,7 +34,10 @@ impl Policy {
                 Err(error) => Error::Connect(std::io::Error::other(error)),
             },
         })?;
-        first_of(addresses, port).await.map_err(Error::Connect)
+        let connection = first_of(addresses, port).await.map_err(Error::Connect)?;
+        // Each of ssh's packets is somebody's whole question.
+        let _ = connection.set_nodelay(true);
+        Ok(connection)
     }
 }
 

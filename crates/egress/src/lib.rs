@@ -17,4 +17,4 @@ pub use client::{Client, Options};
 pub use error::{Denied, Error, innermost};
 pub use ipnet::IpNet;
 pub use origin::{Allowed, Malformed, Origin};
-pub use policy::Policy;
+pub use policy::{ALLOW_VARIABLE, ORIGINS_VARIABLE, Policy};

@@ -13,6 +13,10 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::address::{denied_networks, embedded, forms, is_denied, own, without};
 use crate::{Allowed, Error, Origin};
 
+/// Variables of the environment that hold the lists, with commas between.
+pub const ORIGINS_VARIABLE: &str = "SLIPWAY_ORIGINS";
+pub const ALLOW_VARIABLE: &str = "SLIPWAY_EGRESS_ALLOW";
+
 /// The lists. Cloning it is cheap. By default both are empty.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
@@ -40,6 +44,14 @@ impl Policy {
     #[must_use]
     pub fn for_strangers(&self) -> Self {
         Self { allow: Arc::clone(&self.allow), origins: Arc::default(), for_strangers: true }
+    }
+
+    /// The lists as the environment of another process has them.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 2] {
+        let origins: Vec<_> = self.origins.iter().map(ToString::to_string).collect();
+        let allow: Vec<_> = self.allow.iter().map(ToString::to_string).collect();
+        [(ORIGINS_VARIABLE, origins.join(",")), (ALLOW_VARIABLE, allow.join(","))]
     }
 
     /// Whether an origin may be reached whatever its address.

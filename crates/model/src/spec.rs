@@ -97,6 +97,14 @@ impl BuildSpec {
         if let Err(error) = self.source.validate() {
             return Err(InvalidSpec { field: "source", message: error.message, hint: error.hint });
         }
+        if self.source_credential.is_none() && self.source.ssh().is_some() {
+            return refuse(
+                "source_credential",
+                "A source over ssh needs a credential: a key to sign in with, and the host's own.".to_owned(),
+                "`slipway credential set NAME --kind git --secret-file KEY --known-hosts-file HOSTS` keeps one; \
+                 name it as the build's source credential.",
+            );
+        }
         if let (Some(_), SourceSpec::Git { url, .. }) = (&self.source_credential, &self.source)
             && source::is_read_by_others(url)
         {

@@ -15,7 +15,7 @@ mod token_registry;
 pub use azure::{FakeAzure, IDENTITY_HEADER, Principal};
 pub use base_image::{push_busybox, push_busybox_as};
 pub use database::TestDatabase;
-pub use git::{Entry, GIT_HOSTS, GitRequest, GitServer, TestRepository};
+pub use git::{Entry, GIT_HOSTS, GitRequest, GitServer, SshServer, TestRepository};
 pub use namespace::{Network, in_its_own_network};
 pub use proxy::{Held, Hold, HoldingProxy};
 pub use registry::{LocalRegistry, RegistryRequest, TokenTrust};

@@ -21,6 +21,7 @@ use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
 use crate::pull::Pulls;
+use crate::ssh::{Ssh, Starter};
 use crate::{fetch, git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
@@ -35,6 +36,7 @@ pub(crate) struct Means {
     pub(crate) database: Database,
     pub(crate) http: egress::Client,
     pub(crate) pulls: Arc<Pulls>,
+    pub(crate) ssh: Starter,
 }
 
 /// What is needed to answer the questions of one run.
@@ -46,6 +48,8 @@ pub(crate) struct Answers {
     pub(crate) pid: u32,
     registry: registry::Client,
     secrets: RunSecrets,
+    /// The line to a source that is fetched over ssh.
+    ssh: Option<Ssh>,
     preflight: Preflight,
     /// Opened for the cell, and since when.
     blobs: Mutex<HashMap<u64, (File, Instant)>>,
@@ -62,8 +66,14 @@ impl Answers {
         // It holds no credential, but may ask for a token that only pulls.
         let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
             .of_registry(&leased.registry_address, Arc::new(desk));
+        let ssh = Ssh::of(&means.ssh, &leased.spec.source, secrets.git.as_ref());
         let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
-        Self { means, leased, lease, pid, registry, secrets, preflight, blobs, next }
+        Self { means, leased, lease, pid, registry, secrets, ssh, preflight, blobs, next }
+    }
+
+    /// Ends what still goes on for the run.
+    pub(crate) fn end(&self) {
+        self.ssh.iter().for_each(Ssh::end);
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -79,15 +89,21 @@ impl Answers {
         }
         match question {
             Question::GitRefs => {
-                let bytes =
-                    git::refs(&self.means.http, self.repository()?, self.secrets.git.as_ref()).await?;
+                let (http, credential) = (&self.means.http, self.secrets.git.as_ref());
+                let bytes = match &self.ssh {
+                    Some(ssh) => ssh.refs().await?,
+                    None => git::refs(http, self.repository()?, credential).await?,
+                };
                 self.stream(bytes, ended)
             }
             Question::GitUploadPack => {
                 let body = beside.into_iter().next().ok_or_else(out_of_order)?;
                 let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
                 let (http, credential) = (&self.means.http, self.secrets.git.as_ref());
-                let bytes = git::upload_pack(http, self.repository()?, credential, body).await?;
+                let bytes = match &self.ssh {
+                    Some(ssh) => ssh.upload_pack(&body).await?,
+                    None => git::upload_pack(http, self.repository()?, credential, body).await?,
+                };
                 self.stream(bytes, counted(From::Git, ended))
             }
             Question::FetchUrl { url } => self.fetch(&url, counted(From::Url, ended)).await,

@@ -22,12 +22,12 @@ use reqwest::{Method, Request, Response, StatusCode, Url};
 pub(crate) type Answered = BoxStream<'static, Result<Bytes, Failure>>;
 
 /// Largest ref advertisement, in bytes.
-const MAX_REFS: u64 = 256 << 20;
+pub(crate) const MAX_REFS: u64 = 256 << 20;
 /// Largest pack, in bytes.
-const MAX_PACK: u64 = 32 << 30;
+pub(crate) const MAX_PACK: u64 = 32 << 30;
 /// How long a host may think before it answers, and between two parts of its answer. git's own
 /// server says something every five seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
 /// Some hosts serve git only to what calls itself so.
 const AGENT: &str = concat!("git/2.0 (slipway ", env!("CARGO_PKG_VERSION"), ")");

@@ -15,7 +15,10 @@ mod metrics;
 mod network;
 mod pull;
 mod session;
+mod ssh;
 mod streams;
+
+pub use ssh::{connect, keep_key};
 
 use std::path::PathBuf;
 use std::sync::Arc;

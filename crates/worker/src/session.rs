@@ -169,7 +169,7 @@ async fn converse(
     let answers = Arc::new(answers);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut refused = std::pin::pin!(refused(preflight));
-    loop {
+    let outcome = loop {
         let packet = tokio::select! {
             packet = packets.recv() => packet,
             verdict = hold.ended() => break verdict_outcome(verdict, &answers.leased),
@@ -200,7 +200,9 @@ async fn converse(
             Some(Packet { message: ToWorker::Unshared, .. }) => {}
             None => break Some(failed(died(), None)),
         }
-    }
+    };
+    answers.end();
+    outcome
 }
 
 /// Waits for a preflight that fails.

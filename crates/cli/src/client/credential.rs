@@ -25,7 +25,7 @@ pub(crate) enum CredentialCommand {
     #[command(after_help = format!("Examples:
   slipway credential set github --kind git --username token --secret-file github.token
   pass show npm | slipway credential set npm --kind build
-  slipway credential set deploy --kind git --secret-file id_ed25519 --known-hosts-file known_hosts
+  slipway credential set deploy --kind git --ssh-key-file id_ed25519 --known-hosts-file known_hosts
   (echo -n whsec_; openssl rand -base64 32) | slipway credential set chat --kind webhook
 
 The secret is read from the file or from standard input, never from an argument: other users of the
@@ -66,9 +66,10 @@ pub(crate) struct SetArgs {
     #[arg(long)]
     username: Option<String>,
     /// The file that holds the secret [default: standard input]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", visible_alias = "ssh-key-file")]
     secret_file: Option<PathBuf>,
-    /// Host keys for git over ssh, as known_hosts has them
+    /// Host keys for git over ssh, as ssh-keyscan prints them; compare their fingerprints with those that the
+    /// host's operator publishes
     #[arg(long, value_name = "FILE")]
     known_hosts_file: Option<PathBuf>,
 }

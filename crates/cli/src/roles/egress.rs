@@ -11,11 +11,11 @@ use egress::{Allowed, Origin, Policy};
 pub(crate) struct EgressArgs {
     /// A git host, registry or webhook receiver of yours on a private, loopback or link-local address, as
     /// http://git.internal:3000: reached by the service, never by a build. Repeatable, or with commas
-    #[arg(long = "origin", env = "SLIPWAY_ORIGINS", value_name = "ORIGIN")]
+    #[arg(long = "origin", env = egress::ORIGINS_VARIABLE, value_name = "ORIGIN")]
     origins: Vec<List<Origin>>,
     /// What builds may reach too (RUN, ADD, FROM) although it is private: a network, 10.1.0.0/16, or a
     /// HOST[:PORT] for what is fetched by name. Repeatable, or with commas
-    #[arg(long = "egress-allow", env = "SLIPWAY_EGRESS_ALLOW", value_name = "NETWORK|HOST")]
+    #[arg(long = "egress-allow", env = egress::ALLOW_VARIABLE, value_name = "NETWORK|HOST")]
     allow: Vec<List<Allowed>>,
 }
 

@@ -162,9 +162,10 @@ pub struct Location {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Source {
-    /// A git repository over http or https.
+    /// A git repository over https, http or ssh.
     Git {
-        /// Without user and password.
+        /// `https://host/path`, `ssh://[user@]host[:port]/path` or `user@host:path`; never with a password. Over
+        /// ssh it needs a credential that holds a private key and host keys.
         url: String,
         /// Branch, tag, full commit id or `refs/…`; the remote's HEAD when absent.
         #[serde(rename = "ref")]

@@ -24,8 +24,9 @@ pub(crate) async fn request(
     let Some(name) = &run.spec.source_credential else {
         return Err(never("the task has no source credential to write commit statuses with"));
     };
+    let (origin, path) =
+        split(url).ok_or_else(|| never("the source's address is none of the web, and its key no token"))?;
     let credential = open(app, &run.registry, name, CredentialKind::Git).await?;
-    let (origin, path) = split(url).ok_or_else(|| never("the source's address has no web address"))?;
     let context = format!("slipway/{}", run.task.as_deref().unwrap_or("build"));
     let (text, page) = (description(run), page_of(app, run));
     Ok(match event.host {

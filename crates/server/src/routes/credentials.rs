@@ -11,6 +11,7 @@ use super::lookup::find_registry;
 use super::names::check_name;
 use crate::App;
 use crate::api::{Credential, CredentialList, NewCredential};
+use crate::git_key;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
@@ -140,6 +141,11 @@ fn validate(new: &NewCredential) -> Result<(), Problem> {
     }
     if new.known_hosts.is_some() && new.kind != CredentialKind::Git {
         return refuse("known_hosts", "Only credentials of kind `git` have host keys.", "Leave it out.");
+    }
+    if new.kind == CredentialKind::Git
+        && let Err(refusal) = git_key::check(&new.secret, new.username.as_deref(), new.known_hosts.as_deref())
+    {
+        return refuse(refusal.field, &refusal.message, &refusal.hint);
     }
     let is_webhook_key = || {
         new.secret.strip_prefix("whsec_").is_some_and(|key| {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use database::{Deleted, NewRegistry as NewRow};
+use database::{CredentialRow, Deleted, NewRegistry as NewRow};
 use model::{CredentialKind, Notify, SignIn};
 use serde_json::{Map, Value};
 
@@ -249,7 +249,7 @@ pub(crate) async fn check_notify(
     Ok(())
 }
 
-/// That a credential is there and of its kind.
+/// The credential, where it is there and of its kind.
 pub(crate) async fn check_credential(
     app: &App,
     registry: &str,
@@ -257,9 +257,9 @@ pub(crate) async fn check_credential(
     wanted: CredentialKind,
     kind: &'static kind::Kind,
     field: &str,
-) -> Result<(), Problem> {
+) -> Result<CredentialRow, Problem> {
     let message = match app.database.get_credential(registry, name).await? {
-        Some(found) if found.kind == wanted => return Ok(()),
+        Some(found) if found.kind == wanted => return Ok(found),
         Some(found) => format!(
             "The credential `{name}` is of kind `{}`, not `{}`.",
             found.kind.as_str(),

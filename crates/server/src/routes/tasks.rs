@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use database::{Changed, TaskRow};
+use database::{Changed, CredentialRow, TaskRow};
 use model::{CredentialKind, SourceSpec, TaskSpec};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,6 +17,7 @@ use super::patch::patched;
 use super::registries::{check_credential, check_notify};
 use crate::App;
 use crate::api::{NewTask, Task, TaskChange, TaskPage, TaskPatch};
+use crate::git_key;
 use crate::http::extract::{JsonOf, PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
@@ -225,13 +226,37 @@ pub(crate) async fn check_build_credentials(
 ) -> Result<(), Problem> {
     if let Some(name) = &build.source_credential {
         let field = format!("{prefix}source_credential");
-        check_credential(app, registry, name, CredentialKind::Git, kind, &field).await?;
+        let found = check_credential(app, registry, name, CredentialKind::Git, kind, &field).await?;
+        check_fits(&build.source, &found)
+            .map_err(|(message, hint)| Problem::new(kind, message, hint).in_field(field))?;
     }
     for (id, name) in &build.secrets {
         check_credential(app, registry, name, CredentialKind::Build, kind, &format!("{prefix}secrets.{id}"))
             .await?;
     }
     Ok(())
+}
+
+/// A source over ssh wants a key, and one of its host's; any other wants none.
+fn check_fits(source: &SourceSpec, credential: &CredentialRow) -> Result<(), (String, String)> {
+    let SourceSpec::Git { .. } = source else { return Ok(()) };
+    let name = &credential.name;
+    match (source.ssh(), &credential.known_hosts) {
+        (Some(_), None) => Err((
+            format!("The credential `{name}` is a token, and the source is fetched over ssh."),
+            "Name one that holds a private key and host keys, or write the address with https://.".to_owned(),
+        )),
+        (None, Some(_)) => Err((
+            format!("The credential `{name}` is a key for ssh, and the source's address is none of ssh."),
+            "Write the address as git@host:path or ssh://git@host/path, or name a credential with a token."
+                .to_owned(),
+        )),
+        (Some(address), Some(hosts)) if !git_key::knows(hosts, &address) => Err((
+            format!("The credential `{name}` holds no host key for {}.", address.known_as()),
+            git_key::HOW_TO_PIN.to_owned(),
+        )),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
 }
 
 fn etag(version: i32) -> String {

@@ -207,3 +207,59 @@ async fn a_submitter_uses_credentials_only_as_a_task_says() {
     let (status, _, said) = problem(clear).await;
     assert_eq!((status, said["field"].as_str()), (422, Some("source_credential")), "{said}");
 }
+
+#[tokio::test]
+async fn a_source_over_ssh_wants_a_key_that_knows_its_host_and_no_other_does() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&file)
+        .status();
+    assert!(made.expect("ssh-keygen (Debian's package `openssh-client`)").success());
+    let (key, public) = (std::fs::read_to_string(&file), std::fs::read_to_string(file.with_extension("pub")));
+    let (key, hosts) = (key.unwrap(), format!("git.example {}", public.unwrap()));
+    let put = |name: &str, credential: Value| {
+        let address = world.url(&format!("/v1/registries/local/credentials/{name}"));
+        world.http.put(address).json(&credential).send()
+    };
+    let (status, kind, said) =
+        problem(put("ssh", json!({ "kind": "git", "secret": key })).await.unwrap()).await;
+    assert_eq!(
+        (status, kind.as_str(), said["field"].as_str()),
+        (422, "credential_invalid", Some("known_hosts"))
+    );
+    assert!(said["hint"].as_str().unwrap().contains("ssh-keyscan"), "{said}");
+    let kept = put("ssh", json!({ "kind": "git", "secret": key, "known_hosts": hosts })).await.unwrap();
+    assert_eq!(kept.status(), 200);
+    let kept = kept.text().await.unwrap();
+    assert!(kept.contains("git.example") && !kept.contains("PRIVATE KEY"), "{kept}");
+    put("token", json!({ "kind": "git", "secret": SECRET })).await.unwrap();
+    for (source, credential, words) in [
+        ("git@git.example:team/app.git", None, "needs a credential"),
+        ("git@git.example:team/app.git", Some("token"), "is a token"),
+        ("https://git.example/team/app.git", Some("ssh"), "is a key for ssh"),
+        ("git@other.example:team/app.git", Some("ssh"), "no host key for other.example"),
+        ("ssh://git:geheim@git.example/app.git", Some("ssh"), "carries a password"),
+        ("ssh://-oProxyCommand=id@git.example/app.git", Some("ssh"), "user that is none"),
+    ] {
+        let body = json!({ "source": { "type": "git", "url": source }, "source_credential": credential });
+        let (status, kind, said) =
+            problem(world.post("/v1/registries/local/runs").json(&body).send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (422, "spec_invalid"), "{source}: {said}");
+        assert!(
+            said["detail"].as_str().unwrap().contains(words) && !said.to_string().contains("geheim"),
+            "{said}"
+        );
+        let task = json!({ "name": "app", "build": body });
+        let (status, kind, _) =
+            problem(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (422, "task_invalid"), "{source}");
+    }
+    for source in ["git@git.example:team/app.git#main", "ssh://git@Git.Example:2222/team/app.git"] {
+        let body = json!({ "source": source, "source_credential": "ssh" });
+        let made = world.post("/v1/registries/local/runs").json(&body).send().await.unwrap();
+        assert_eq!(made.status(), 201, "{source}");
+    }
+}

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::answers::Means;
+use crate::ssh::Starter;
 
 const SECRET: &str = "hunter2-of-the-source";
 
@@ -115,7 +116,8 @@ impl World {
         let preflight = granted.preflight.clone();
         let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
-        let means = Means { store, database, http, pulls: Arc::default() };
+        let ssh = Starter::start(tokio::runtime::Handle::current(), self.policy.clone()).unwrap();
+        let means = Means { store, database, http, pulls: Arc::default(), ssh };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), granted, 0);
         let (log, writer) = LogWriter::start(self.db.worker.clone(), lease, &Mask::default());
         let (ours, theirs) = Channel::pair().unwrap();
