@@ -2,7 +2,7 @@
 //! own. One key may sign in, and run nothing but git's own commands (git-shell). It ends when dropped.
 
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
