@@ -15,6 +15,7 @@ mod network;
 mod pull;
 mod session;
 mod streams;
+mod told;
 mod vertices;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cell::{BuildJob, CellProcess, Job};
-use database::{Database, LeasedRun, Outcome, Verdict};
+use database::{LeasedRun, Outcome, Verdict};
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker};
 use tokio::sync::{Semaphore, mpsc};
@@ -18,15 +18,12 @@ use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
-use crate::log::{LogSink, LogWriter};
 use crate::mask::Mask;
 use crate::metrics::METRICS;
-use crate::vertices::{VertexSink, VertexWriter};
+use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
-/// How long the end of what a cell told may take to reach the database.
-const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Executes one run from its lease to its end.
 pub(crate) async fn execute(
@@ -71,34 +68,6 @@ pub(crate) async fn execute(
     }
     .instrument(span)
     .await;
-}
-
-/// What a cell tells without asking.
-struct Told {
-    log: LogSink,
-    vertices: VertexSink,
-}
-
-/// Carries it to the database.
-struct Writers {
-    log: LogWriter,
-    vertices: VertexWriter,
-}
-
-impl Told {
-    /// `began` is when the lease was got.
-    fn start(database: Database, lease: &Lease, mask: &Mask, began: Instant) -> (Self, Writers) {
-        let (log, log_writer) = LogWriter::start(database.clone(), lease.clone(), mask);
-        let (vertices, vertex_writer) = VertexWriter::start(database, lease.clone(), mask.clone(), began);
-        (Self { log, vertices }, Writers { log: log_writer, vertices: vertex_writer })
-    }
-}
-
-impl Writers {
-    /// Every sink is dropped: what is left is written.
-    async fn finish(self) {
-        tokio::join!(self.log.finish(LAST_WORDS), self.vertices.finish(LAST_WORDS));
-    }
 }
 
 /// Ended before anything began.
