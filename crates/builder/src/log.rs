@@ -1,10 +1,12 @@
-//! The run's log, as BuildKit's `--progress=plain` writes it: `#3 [2/4] RUN make`, `#3 0.52 a line`.
+//! The run's log, as BuildKit's `--progress=plain` writes it: `#3 [2/4] RUN make`, `#3 0.52 a line`; and
+//! beside it, under the same numbers, that vertices start and end.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use port::Outside;
+use model::{Vertex, VertexResult};
+use port::{Outside, VertexEvent, VertexStart};
 
 /// A longer line is written in pieces of this size, each with its number: nothing is lost.
 const MAX_LINE: usize = 16 << 10;
@@ -24,11 +26,22 @@ impl<'a> Log<'a> {
     }
 
     /// Writes the vertex' name under the next number.
-    pub(crate) fn start(&self, name: &str) -> VertexLog<'a> {
+    pub(crate) fn start(&self, vertex: &Vertex) -> VertexLog<'a> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let log = VertexLog { outside: self.outside, number, started: Instant::now() };
-        log.line(&one_line(name));
+        log.line(&one_line(&vertex.name()));
+        self.outside.vertex(VertexEvent::Started(VertexStart {
+            number,
+            name: one_line(&vertex.instruction),
+            stage: vertex.stage.clone(),
+            line: vertex.location.as_ref().map(|location| location.line),
+        }));
         log
+    }
+
+    /// A vertex that was done fails after all: its layer can't be packed.
+    pub(crate) fn failed_late(&self, number: u32) {
+        self.outside.vertex(VertexEvent::Ended { number, result: VertexResult::Failed });
     }
 }
 
@@ -44,16 +57,33 @@ impl VertexLog<'_> {
         self.outside.log(&format!("#{} {text}\n", self.number));
     }
 
+    /// What its lines begin with: 3 for `#3`.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     pub(crate) fn cached(&self) {
         self.line("CACHED");
+        self.end(VertexResult::Cached);
     }
 
     pub(crate) fn done(&self) {
         self.line(&format!("DONE {:.1}s", self.seconds()));
+        self.end(VertexResult::Executed);
     }
 
     pub(crate) fn error(&self, message: &str) {
         self.line(&format!("ERROR {}", one_line(message)));
+        self.end(VertexResult::Failed);
+    }
+
+    /// Another one failed; what became of this one says nothing about it.
+    pub(crate) fn interrupted(&self) {
+        self.end(VertexResult::Interrupted);
+    }
+
+    fn end(&self, result: VertexResult) {
+        self.outside.vertex(VertexEvent::Ended { number: self.number, result });
     }
 
     /// For what a process writes.

@@ -101,9 +101,9 @@ impl<'a> Walk<'a> {
         let _watch = PanicFails(&self.schedule);
         while let Some(id) = self.schedule.next() {
             let vertex = self.graph.vertex(id);
-            let log = self.log.start(&vertex.name);
+            let log = self.log.start(vertex);
             let began = Instant::now();
-            self.advance(|progress| progress.current.clone_from(&vertex.name));
+            self.advance(|progress| progress.current = vertex.name());
             match self.vertex(id, vertex, &log, scope) {
                 Ok(tree) => {
                     self.advance(|progress| {
@@ -112,20 +112,24 @@ impl<'a> Walk<'a> {
                     });
                     self.schedule.done(id, tree);
                 }
-                Err(failure) => self.fail(located(failure, vertex), Some(&log)),
+                Err(failure) => {
+                    let message = failure.message.clone();
+                    match self.fail(located(failure, vertex)) {
+                        true => log.error(&message),
+                        false => log.interrupted(),
+                    }
+                }
             }
         }
     }
 
-    /// The first failure ends the build: what still runs is killed.
-    fn fail(&self, failure: Failure, log: Option<&VertexLog<'_>>) {
-        let message = failure.message.clone();
-        if self.schedule.fail(failure) {
-            if let Some(log) = log {
-                log.error(&message);
-            }
+    /// The first failure ends the build: what still runs is killed. True if this was it.
+    fn fail(&self, failure: Failure) -> bool {
+        let first = self.schedule.fail(failure);
+        if first {
             self.runner.stop.stop();
         }
+        first
     }
 
     fn vertex<'s>(
@@ -154,7 +158,7 @@ impl<'a> Walk<'a> {
         let parent = inputs.first().map(|input| input.stack.clone()).unwrap_or_default();
         let digest = taken.as_ref().map(|taken| taken.digest.clone());
         let content = self.keys.content(&vertex.op, &parent.diff_ids(), digest);
-        tracing::debug!(vertex = vertex.name, parts = ?content, "not found by its definition");
+        tracing::debug!(vertex = vertex.name(), parts = ?content, "not found by its definition");
         let content = content.key();
         if let Some(hit) = self.look_up(&content)? {
             return self.cached(id, vertex, &inputs, &hit, Some(content), log);
@@ -163,7 +167,6 @@ impl<'a> Walk<'a> {
             taken.complete(copy, &self.fetcher).map_err(Error::into_failure)?;
         }
         let (layer, made_at) = self.make(id, vertex, &parent, taken.as_ref(), content, log, scope)?;
-        log.done();
         let changed = layer.is_some();
         Ok(Tree { stack: parent.with(layer), changed, made_at: Some(made_at), as_defined: false })
     }
@@ -252,12 +255,17 @@ impl<'a> Walk<'a> {
                 announce: false,
                 cache: Some(record),
             })?;
+            log.done();
             return Ok((None, made_at));
         };
-        let completed = Arc::clone(&layer);
+        // Before its layer is packed, which may fail.
+        log.done();
+        let (completed, number) = (Arc::clone(&layer), log.number());
         scope.spawn(move || {
-            if let Err(failure) = made.compress(&completed, self.workshop.outside, purpose) {
-                self.fail(located(failure, vertex), None);
+            if let Err(failure) = made.compress(&completed, self.workshop.outside, purpose)
+                && self.fail(located(failure, vertex))
+            {
+                self.log.failed_late(number);
             }
         });
         Ok((Some(layer), made_at))
@@ -265,7 +273,7 @@ impl<'a> Walk<'a> {
 
     fn purpose(&self, id: VertexId, vertex: &Vertex, content: Option<CacheKey>, made_at: i64) -> Purpose {
         let keys = self.definitions.get(id.0).cloned().into_iter().chain(content).collect();
-        Purpose { announce: self.in_image.contains(&id), keys, description: vertex.name.clone(), made_at }
+        Purpose { announce: self.in_image.contains(&id), keys, description: vertex.name(), made_at }
     }
 
     fn advance(&self, change: impl FnOnce(&mut Progress)) {

@@ -41,10 +41,27 @@ pub struct HistoryEntry {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vertex {
     pub op: Op,
-    /// As progress shows it: `[build 2/4] RUN make`.
-    pub name: String,
+    /// As the user wrote it, on one line: `RUN make`. Variables of a FROM are filled in.
+    pub instruction: String,
+    /// The stage's name; `stage-1` for one without beside others.
+    pub stage: Option<String>,
+    /// Which of the stage's steps, from 1, and how many it has.
+    pub step: Option<(usize, usize)>,
     /// The instruction's own line.
     pub location: Option<Location>,
+}
+
+impl Vertex {
+    /// As log and progress show it: `[build 2/4] RUN make`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Self { instruction, stage, step, .. } = self;
+        match (stage, step) {
+            (_, None) => instruction.clone(),
+            (None, Some((step, steps))) => format!("[{step}/{steps}] {instruction}"),
+            (Some(stage), Some((step, steps))) => format!("[{stage} {step}/{steps}] {instruction}"),
+        }
+    }
 }
 
 /// What a vertex does. Each result is a file system: a stack of layers.

@@ -39,5 +39,5 @@ pub use reference::{ImageReference, InvalidReference};
 pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree, repository_of};
 pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
 pub use ssh::SshAddress;
-pub use status::{PublicationStatus, RunStatus, StepKind, StepStatus};
+pub use status::{AttemptOutcome, PublicationStatus, RunStatus, StepKind, StepStatus, VertexResult};
 pub use task::{GitHost, Notify, PathFilter, RunEvent, TaskSpec, Trigger, Trust};

@@ -77,6 +77,29 @@ statuses!(
 );
 
 statuses!(
+    /// How an attempt ended. `lost`: its worker gave no sign of life any more.
+    AttemptOutcome {
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Cancelled = "cancelled",
+        TimedOut = "timed_out",
+        Lost = "lost",
+    }
+);
+
+statuses!(
+    /// What became of a vertex of the build graph. `interrupted`: it was ended before it was done, by a
+    /// cancel, a limit, a lost worker, or because another one failed.
+    VertexResult {
+        Running = "running",
+        Cached = "cached",
+        Executed = "executed",
+        Failed = "failed",
+        Interrupted = "interrupted",
+    }
+);
+
+statuses!(
     /// Where a publication stands. `open`: blobs may be announced and pushed; `sealed`: the manifest
     /// is known and may be pushed; the other three are ends.
     PublicationStatus {

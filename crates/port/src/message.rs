@@ -4,7 +4,7 @@
 use model::{BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobReady, CacheHit, CacheKey, Progress, Secret};
+use crate::{BlobReady, CacheHit, CacheKey, Progress, Secret, VertexEvent};
 
 /// From the cell to its worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum ToWorker {
     Log { lines: String },
     /// How far the build is.
     Progress(Progress),
+    /// What happens to a vertex.
+    Vertex(VertexEvent),
     /// The last message.
     Finish(Finish),
 }
@@ -135,4 +137,32 @@ pub struct Sent {
     pub length: u64,
     /// Where nothing else says what the bytes have to be.
     pub digest: Option<Digest>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::{Channel, Outside, SocketOutside, VertexEvent, VertexStart};
+
+    #[test]
+    fn what_happens_to_a_vertex_arrives_as_it_was_told_and_in_order() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let cell = SocketOutside::new(theirs, || {});
+        let (name, stage) = ("RUN ä\0 ".repeat(20_000), Some("build".to_owned()));
+        let events = [
+            VertexEvent::Started(VertexStart { number: 1, name, stage, line: Some(3) }),
+            VertexEvent::Ended { number: 1, result: model::VertexResult::Cached },
+            VertexEvent::Started(VertexStart { number: 2, name: String::new(), stage: None, line: None }),
+        ];
+        for event in &events {
+            cell.vertex(event.clone());
+        }
+        for event in events {
+            let ToWorker::Vertex(told) = ours.receive().unwrap().unwrap().message else {
+                panic!("it is told of a vertex")
+            };
+            assert_eq!(told, event);
+        }
+    }
 }

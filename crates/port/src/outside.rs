@@ -2,7 +2,9 @@
 
 use std::fs::File;
 
-use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
+use model::{
+    Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage, VertexResult,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ByteStream;
@@ -58,6 +60,9 @@ pub trait Outside: Send + Sync {
 
     /// How far the build is.
     fn progress(&self, progress: Progress);
+
+    /// A vertex starts or ends at this moment.
+    fn vertex(&self, event: VertexEvent);
 }
 
 /// A file that is being fetched.
@@ -147,4 +152,28 @@ pub struct Progress {
     /// Spent on those that are done, all together.
     #[serde(default)]
     pub milliseconds: u64,
+}
+
+/// What happens to a vertex of the build graph. It carries no time: the worker has the clock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VertexEvent {
+    Started(VertexStart),
+    /// One that was told as executed may fail later: its layer is packed while others run.
+    Ended {
+        number: u32,
+        result: VertexResult,
+    },
+}
+
+/// A vertex that starts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VertexStart {
+    /// As in the log (`#3`), from 1.
+    pub number: u32,
+    /// `RUN make`
+    pub name: String,
+    pub stage: Option<String>,
+    /// In the Dockerfile, from 1.
+    pub line: Option<u32>,
 }

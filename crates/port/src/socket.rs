@@ -14,7 +14,7 @@ use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, 
 use crate::codec::{FromStart, sealed_file};
 use crate::{
     Answer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Fetched, Finish, NewBlob, Outside, Packet,
-    Progress, Question, Secret, Sent, StreamEnd, ToCell, ToWorker,
+    Progress, Question, Secret, Sent, StreamEnd, ToCell, ToWorker, VertexEvent,
 };
 
 type Reply = (Result<Answer, Failure>, Vec<OwnedFd>);
@@ -178,6 +178,10 @@ impl Outside for SocketOutside {
 
     fn progress(&self, progress: Progress) {
         let _ = self.channel.send(&ToWorker::Progress(progress), &[]);
+    }
+
+    fn vertex(&self, event: VertexEvent) {
+        let _ = self.channel.send(&ToWorker::Vertex(event), &[]);
     }
 }
 

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use crate::http::{auth, extract, host, problem, request_id};
 use crate::routes::{
     cancel_run, create_run, credentials, deliveries, front, get_run, health, hooks, list_runs, logs, metrics,
-    problems, receive, registries, run_task, tasks, tokens, upload_source, workers,
+    problems, receive, registries, run_task, steps, tasks, tokens, upload_source, workers,
 };
 use crate::{App, Config, openapi};
 
@@ -81,6 +81,7 @@ fn readers() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_runs::list_runs))
         .routes(routes!(get_run::get_run))
+        .routes(routes!(steps::get_run_steps))
         .routes(routes!(logs::read_log))
         .routes(routes!(tasks::list_tasks))
         .routes(routes!(tasks::get_task))

@@ -53,7 +53,8 @@ impl House {
             work: Notify::new(),
             beat: Notify::new(),
             spawner: Spawner::start(config.store.join("cells")).map_err(|error| start_failed(&error))?,
-            ssh: Starter::start(tokio::runtime::Handle::current(), config.policy.clone()).map_err(|error| start_failed(&error))?,
+            ssh: Starter::start(tokio::runtime::Handle::current(), config.policy.clone())
+                .map_err(|error| start_failed(&error))?,
             ids,
             config,
         };

@@ -17,6 +17,8 @@ mod pull;
 mod session;
 mod ssh;
 mod streams;
+mod told;
+mod vertices;
 
 pub use ssh::{connect, keep_key};
 

@@ -18,14 +18,12 @@ use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
-use crate::log::{LogSink, LogWriter};
 use crate::mask::Mask;
 use crate::metrics::METRICS;
+use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
-/// How long the end of a log may take to reach the database.
-const LOG_END: Duration = Duration::from_secs(30);
 
 /// Executes one run from its lease to its end.
 pub(crate) async fn execute(
@@ -53,16 +51,16 @@ pub(crate) async fn execute(
         };
         METRICS.grant.observe(began.elapsed().as_secs_f64());
         let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
-        let (log, writer) = LogWriter::start(house.database.clone(), lease.clone(), &mask);
+        let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
         let outcome = match granted {
-            Ok(granted) => build(&house, &leased, &lease, granted, &mut hold, &log, &stop).await,
+            Ok(granted) => build(&house, &leased, &lease, granted, &mut hold, &told, &stop).await,
             Err(failure) => Some(failed(failure, None)),
         };
         if let Some(Outcome::Failed { failure, .. }) = &outcome {
-            log.write(format!("error: {failure}\n")).await;
+            told.log.write(format!("error: {failure}\n")).await;
         }
-        drop(log);
-        writer.finish(LOG_END).await;
+        drop(told);
+        writers.finish().await;
         METRICS.ended(outcome.as_ref());
         if let Some(outcome) = outcome {
             finish(&house, &lease, &leased.scope, &masked(outcome, &mask)).await;
@@ -95,7 +93,7 @@ async fn build(
     lease: &Lease,
     granted: Granted,
     hold: &mut Hold,
-    log: &LogSink,
+    told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
     let job = match job_of(house, leased) {
@@ -109,7 +107,7 @@ async fn build(
         (cgroup, Ok(cell)) => {
             let preflight = granted.preflight.clone();
             let answers = Answers::new(house.means(), leased.clone(), lease.clone(), granted, cell.pid());
-            let outcome = converse(cell.channel(), answers, preflight, hold, log, stop).await;
+            let outcome = converse(cell.channel(), answers, preflight, hold, told, stop).await;
             end(cell).await;
             (cgroup, outcome)
         }
@@ -161,7 +159,7 @@ async fn converse(
     answers: Answers,
     preflight: Preflight,
     hold: &mut Hold,
-    log: &LogSink,
+    told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
     let mut packets = read(Arc::clone(&channel));
@@ -192,7 +190,8 @@ async fn converse(
                 };
                 tokio::spawn(task.in_current_span());
             }
-            Some(Packet { message: ToWorker::Log { lines }, .. }) => log.write(lines).await,
+            Some(Packet { message: ToWorker::Log { lines }, .. }) => told.log.write(lines).await,
+            Some(Packet { message: ToWorker::Vertex(event), .. }) => told.vertices.tell(event).await,
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
                 break Some(outcome_of(finish, &answers.leased));

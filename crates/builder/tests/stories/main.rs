@@ -7,4 +7,5 @@ mod copying;
 mod fetching;
 mod network;
 mod running;
+mod telling;
 mod world;

@@ -7,7 +7,7 @@ use model::{MediaType, RunStatus, WorkerId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::{World, descriptor, digest, image, new_run, service_failure, user_failure};
+use crate::world::{World, descriptor, digest, image, new_run, service_failure, started, user_failure};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_run_is_leased_once_however_many_ask() {
@@ -91,6 +91,8 @@ async fn a_holder_that_lost_its_lease_can_change_nothing() {
         worker.cache_record(run, old.epoch, &old.token, &keys, &entry).await.unwrap_err(),
         worker.cache_lookup(run, old.epoch, &old.token, &keys).await.unwrap_err(),
         worker.source_chunk(run, old.epoch, &old.token, 0).await.unwrap_err(),
+        worker.record_vertices(run, old.epoch, &old.token, &[started(1, "RUN late")]).await.unwrap_err(),
+        worker.record_vertices(run, new.epoch, &old.token, &[]).await.unwrap_err(),
         world.finish(&old, Outcome::Publishing { image: image(), revision: None }).await.unwrap_err(),
         world.finish(&old, Outcome::Cancelled).await.unwrap_err(),
     ];

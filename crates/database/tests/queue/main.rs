@@ -9,5 +9,6 @@ mod making;
 mod moves;
 mod publishing;
 mod rescuing;
+mod steps;
 mod walls;
 mod world;

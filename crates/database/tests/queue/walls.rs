@@ -17,6 +17,7 @@ async fn worker_and_publisher_may_call_their_functions_and_nothing_else() {
             "workers",
             "attempts",
             "step_runs",
+            "vertex_runs",
             "log_chunks",
             "publications",
             "publication_images",
@@ -39,6 +40,8 @@ async fn worker_and_publisher_may_call_their_functions_and_nothing_else() {
                 refused(&mut connection, role, &statement).await;
             }
         }
+        let forged = "INSERT INTO slipway.vertex_runs SELECT id, 1, 1, 'RUN', NULL, 1, 'running', now() FROM slipway.runs";
+        refused(&mut connection, role, forged).await;
         for function in
             ["request_cancel(gen_random_uuid())", "requeue_expired()", "end_run(NULL, NULL, NULL, NULL)"]
         {
@@ -47,6 +50,8 @@ async fn worker_and_publisher_may_call_their_functions_and_nothing_else() {
     }
     let mut publisher = PgConnection::connect(&world.db.url("slipway_publisher")).await.unwrap();
     refused(&mut publisher, "slipway_publisher", "SELECT slipway.lease_next(gen_random_uuid())").await;
+    let record = "SELECT slipway.record_vertices(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)";
+    refused(&mut publisher, "slipway_publisher", record).await;
     let mut worker = PgConnection::connect(&world.db.url("slipway_worker")).await.unwrap();
     let lease = "SELECT slipway.lease_publication(gen_random_uuid(), gen_random_uuid())";
     refused(&mut worker, "slipway_worker", lease).await;
@@ -62,6 +67,7 @@ async fn the_server_can_not_move_a_run_itself() {
         "DELETE FROM slipway.runs",
         "UPDATE slipway.run_queue SET epoch = 7",
         "UPDATE slipway.publications SET status = 'published'",
+        "UPDATE slipway.vertex_runs SET result = 'cached'",
         "INSERT INTO slipway.log_chunks VALUES (gen_random_uuid(), 1, 0, '')",
         "SELECT slipway.end_run(NULL, NULL, NULL, NULL)",
         "SELECT slipway.lease_next(gen_random_uuid())",

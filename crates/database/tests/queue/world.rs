@@ -1,6 +1,6 @@
 //! A database with a registry and a worker, and short words for what happens in it.
 
-use database::{CreateRun, LeasedRun, NewRun, NewWorker, Outcome, RunRow};
+use database::{CreateRun, LeasedRun, NewRun, NewWorker, Outcome, RunRow, VertexRecord};
 use model::{
     BuildSpec, BuiltImage, Descriptor, Digest, Failure, Layer, LayerSource, MediaType, Platform, RunId,
     RunStatus, SourceSpec, StoreId, WorkerId,
@@ -116,6 +116,13 @@ impl World {
             .execute("UPDATE slipway.run_queue SET not_before = now(); UPDATE slipway.publications SET next_try_at = now()")
             .await;
     }
+}
+
+/// A vertex that began `number` milliseconds after its attempt.
+pub(crate) fn started(number: u32, name: &str) -> VertexRecord {
+    let (name, stage, line) = (name.to_owned(), None, Some(number));
+    let started = std::time::Duration::from_millis(number.into());
+    VertexRecord { number, name, stage, line, started, ended: None }
 }
 
 pub(crate) fn service_failure() -> Failure {

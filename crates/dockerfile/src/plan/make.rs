@@ -6,7 +6,7 @@ use model::{Copy, CopyFrom, Digest, Exec, Fetch, MakeDirectory, Op, SecretMount}
 
 use super::path::resolve;
 use super::stage::State;
-use super::{Planner, history};
+use super::{Place, Planner, history};
 use crate::address;
 use crate::error::Error;
 use crate::instruction::{self, Command, Instruction, Transfer};
@@ -203,14 +203,9 @@ impl State {
             .spend(self.config.config.working_dir.len() + self.config.config.user.len(), &instruction.text)?;
         self.step += 1;
         let said = instruction.text.string();
-        let name = format!(
-            "[{}{}/{}] {}",
-            self.label,
-            self.step,
-            self.steps,
-            said.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
-        self.vertex = planner.add(op, name, &instruction.text);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let place = Place { stage: self.stage.clone(), step: Some((self.step, self.steps)) };
+        self.vertex = planner.add(op, said, place, &instruction.text);
         self.remember(planner, instruction, created_by, Some(self.vertex))
     }
 }

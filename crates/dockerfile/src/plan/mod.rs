@@ -59,6 +59,13 @@ pub(crate) fn plan(
     Ok(BuildGraph { vertices: planner.vertices, output })
 }
 
+/// Where a vertex stands, as [`Vertex`] has it; nowhere for an image that is only copied from.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    stage: Option<String>,
+    step: Option<(usize, usize)>,
+}
+
 /// The graph being made.
 pub(crate) struct Planner<'a> {
     stages: &'a Stages<'a>,
@@ -76,9 +83,9 @@ impl Planner<'_> {
         self.stages.budget.spend(cost, text)
     }
 
-    fn add(&mut self, op: Op, name: String, text: &Text) -> VertexId {
-        let location = Some(text.line_location());
-        self.vertices.push(Vertex { op, name, location });
+    fn add(&mut self, op: Op, instruction: String, place: Place, text: &Text) -> VertexId {
+        let (Place { stage, step }, location) = (place, Some(text.line_location()));
+        self.vertices.push(Vertex { op, instruction, stage, step, location });
         VertexId(self.vertices.len() - 1)
     }
 
@@ -87,7 +94,7 @@ impl Planner<'_> {
         &mut self,
         reference: &ImageReference,
         platform: &Platform,
-        name: String,
+        place: Place,
         text: &Text,
     ) -> Result<VertexId, Error> {
         let key = (reference.clone(), platform.clone());
@@ -102,7 +109,7 @@ impl Planner<'_> {
                 "Report this: it is a defect.",
             )
         })?;
-        let id = self.add(Op::Image(Box::new(image)), name, text);
+        let id = self.add(Op::Image(Box::new(image)), format!("FROM {reference}"), place, text);
         self.shared.insert(key, id);
         Ok(id)
     }
@@ -115,9 +122,9 @@ impl Planner<'_> {
             }),
             Base::Image(reference) => {
                 let platform = self.options.platform.clone();
-                self.image(reference, &platform, format!("FROM {reference}"), text)
+                self.image(reference, &platform, Place::default(), text)
             }
-            Base::Scratch => Ok(self.add(Op::Scratch, "FROM scratch".to_owned(), text)),
+            Base::Scratch => Ok(self.add(Op::Scratch, "FROM scratch".to_owned(), Place::default(), text)),
         }
     }
 }

@@ -6,7 +6,7 @@ use model::{HistoryEntry, ImageConfig, Op, Platform, RuntimeConfig, VertexId};
 
 use super::command::shell_text;
 use super::path::resolve;
-use super::{DEFAULT_PATH, Planner, config};
+use super::{DEFAULT_PATH, Place, Planner, config};
 use crate::error::Error;
 use crate::expand;
 use crate::instruction::{Command, Instruction, Kind};
@@ -23,7 +23,8 @@ pub(crate) struct State {
     pub(super) args: Vec<(String, Option<String>)>,
     /// Whether this stage has a CMD: then an ENTRYPOINT leaves it.
     cmd_set: bool,
-    pub(super) label: String,
+    /// As the vertices show it.
+    pub(super) stage: Option<String>,
     pub(super) step: usize,
     pub(super) steps: usize,
 }
@@ -40,20 +41,20 @@ impl State {
     }
 
     fn begin(planner: &mut Planner<'_>, stage: &Stage<'_>, index: usize) -> Result<Self, Error> {
-        let label = match (&stage.name, planner.stages.all.len()) {
-            (Some(name), _) => format!("{} ", name.to_lowercase()),
-            (None, 1) => String::new(),
-            (None, _) => format!("stage-{index} "),
+        let shown = match (&stage.name, planner.stages.all.len()) {
+            (Some(name), _) => Some(name.to_lowercase()),
+            (None, 1) => None,
+            (None, _) => Some(format!("stage-{index}")),
         };
         let makes = |i: &&Instruction| {
             matches!(i.kind, Kind::Run { .. } | Kind::Copy(_) | Kind::Add(_) | Kind::Workdir(_))
         };
         let steps = 1 + stage.instructions.iter().filter(makes).count();
-        let name = |image: &str| format!("[{label}1/{steps}] FROM {image}");
+        let place = Place { stage: shown.clone(), step: Some((1, steps)) };
         let text = &stage.from.text;
         let (vertex, config, history, args) = match &stage.base {
             Base::Scratch => {
-                let vertex = planner.add(Op::Scratch, name("scratch"), text);
+                let vertex = planner.add(Op::Scratch, "FROM scratch".to_owned(), place, text);
                 let runtime = RuntimeConfig {
                     env: vec![DEFAULT_PATH.to_owned()],
                     working_dir: "/".to_owned(),
@@ -74,12 +75,12 @@ impl State {
                 (base.vertex, base.config.clone(), base.history.clone(), base.args.clone())
             }
             Base::Image(reference) => {
-                let vertex = planner.image(reference, &stage.platform, name(&reference.to_string()), text)?;
+                let vertex = planner.image(reference, &stage.platform, place, text)?;
                 let config = config_of(planner, vertex, text)?;
                 (vertex, config, Vec::new(), Vec::new())
             }
         };
-        let mut state = Self { vertex, config, history, args, cmd_set: false, label, step: 1, steps };
+        let mut state = Self { vertex, config, history, args, cmd_set: false, stage: shown, step: 1, steps };
         planner.spend(state.size(), text)?;
         state.set_platform(&stage.platform);
         Ok(state)

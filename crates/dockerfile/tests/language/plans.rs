@@ -157,7 +157,7 @@ fn copies_read_stages_by_name_and_number_and_images() {
         .iter()
         .filter_map(|vertex| match &vertex.op {
             Op::Copy(copy) => match copy.from {
-                CopyFrom::Vertex { vertex } => Some(graph.vertex(vertex).name.clone()),
+                CopyFrom::Vertex { vertex } => Some(graph.vertex(vertex).name()),
                 CopyFrom::Context => None,
             },
             _ => None,

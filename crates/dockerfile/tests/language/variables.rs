@@ -67,7 +67,7 @@ fn what_has_to_be_set_says_so_with_its_own_words() {
 fn a_global_arg_reaches_from_and_a_stage_only_when_declared_again() {
     let text = "ARG TAG=1\nARG NAME=a:${TAG}\nFROM $NAME\nLABEL without=[$TAG]\nARG TAG\nLABEL with=[$TAG]";
     let graph = plan_with(text, &with_args(&[("TAG", "2")]), &base_config()).unwrap();
-    assert!(graph.vertices[0].name.ends_with("library/a:2"), "{}", graph.vertices[0].name);
+    assert!(graph.vertices[0].instruction.ends_with("library/a:2"), "{}", graph.vertices[0].instruction);
     let labels = graph.output.config.config.labels.unwrap();
     assert_eq!((labels["without"].as_str(), labels["with"].as_str()), ("[]", "[2]"));
     let missing = failure("ARG TAG\nFROM $TAG");

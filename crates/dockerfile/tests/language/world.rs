@@ -68,8 +68,8 @@ pub(crate) fn last(graph: &BuildGraph) -> &Op {
     &graph.vertex(graph.output.root).op
 }
 
-pub(crate) fn names(graph: &BuildGraph) -> Vec<&str> {
-    graph.vertices.iter().map(|vertex| vertex.name.as_str()).collect()
+pub(crate) fn names(graph: &BuildGraph) -> Vec<String> {
+    graph.vertices.iter().map(model::Vertex::name).collect()
 }
 
 pub(crate) fn failure(text: &str) -> Failure {

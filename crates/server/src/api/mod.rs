@@ -6,6 +6,7 @@ mod hook;
 mod new_run;
 mod registry;
 mod run;
+mod steps;
 mod task;
 mod token;
 mod words;
@@ -18,8 +19,10 @@ pub use registry::{NewRegistry, Registry, RegistryChange, RegistryList, Registry
 pub use run::{
     Failure, Image, Location, Revision, Run, RunPage, Source, SourceArchive, SourceUpload, TagSkipped,
 };
+pub use steps::{Attempt, RunSteps, StepRun, VertexRun};
 pub use task::{NewTask, NewTaskRun, Task, TaskChange, TaskPage, TaskPatch};
 pub use token::{NewToken, Token, TokenList, Worker, WorkerList, WorkerRun};
 pub use words::{
-    BlameWord, CredentialKindWord, DeliveryStatusWord, GitHostWord, RoleWord, StatusWord, TrustWord,
+    AttemptOutcomeWord, BlameWord, CredentialKindWord, DeliveryStatusWord, GitHostWord, RoleWord, StatusWord,
+    StepKindWord, StepStatusWord, TrustWord, VertexResultWord,
 };

@@ -16,6 +16,48 @@ pub enum StatusWord {
     TimedOut,
 }
 
+/// How an attempt ended. `lost`: its worker gave no sign of life any more.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = AttemptOutcome, rename_all = "snake_case")]
+pub enum AttemptOutcomeWord {
+    Succeeded,
+    Failed,
+    Cancelled,
+    TimedOut,
+    Lost,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = StepKind, rename_all = "snake_case")]
+pub enum StepKindWord {
+    Build,
+    Push,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = StepStatus, rename_all = "snake_case")]
+pub enum StepStatusWord {
+    Started,
+    Succeeded,
+    Failed,
+    Cancelled,
+    TimedOut,
+}
+
+/// What became of a vertex. `interrupted`: it was ended before it was done, by a cancel, a limit, a lost
+/// worker, or because another one failed.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = VertexResult, rename_all = "snake_case")]
+pub enum VertexResultWord {
+    Running,
+    Cached,
+    Executed,
+    Failed,
+    Interrupted,
+}
+
 /// Who has to act.
 #[derive(Debug, Clone, Copy, ToSchema)]
 #[schema(as = Blame, rename_all = "snake_case")]
@@ -91,6 +133,14 @@ mod tests {
         let words = |schema: utoipa::openapi::RefOr<utoipa::openapi::Schema>| {
             serde_json::to_value(schema).expect("a schema is JSON")["enum"].clone()
         };
+        let outcomes: Vec<_> = model::AttemptOutcome::ALL.iter().map(|word| word.as_str()).collect();
+        assert_eq!(words(AttemptOutcomeWord::schema()), serde_json::json!(outcomes));
+        let kinds: Vec<_> = model::StepKind::ALL.iter().map(|word| word.as_str()).collect();
+        assert_eq!(words(StepKindWord::schema()), serde_json::json!(kinds));
+        let steps: Vec<_> = model::StepStatus::ALL.iter().map(|word| word.as_str()).collect();
+        assert_eq!(words(StepStatusWord::schema()), serde_json::json!(steps));
+        let results: Vec<_> = model::VertexResult::ALL.iter().map(|word| word.as_str()).collect();
+        assert_eq!(words(VertexResultWord::schema()), serde_json::json!(results));
         let roles = model::Role::ALL.map(model::Role::as_str);
         assert_eq!(words(RoleWord::schema()), serde_json::json!(roles));
         let kinds = model::CredentialKind::ALL.map(model::CredentialKind::as_str);

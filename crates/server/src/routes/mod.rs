@@ -21,6 +21,7 @@ pub(crate) mod problems;
 pub(crate) mod receive;
 pub(crate) mod registries;
 pub(crate) mod run_task;
+pub(crate) mod steps;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod upload_source;

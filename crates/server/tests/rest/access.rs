@@ -31,6 +31,7 @@ const OPERATIONS: &[(&str, &str, Option<Role>)] = &[
     ("GET", "/v1/registries/{registry}/runs", Some(Role::Reader)),
     ("POST", "/v1/registries/{registry}/runs", Some(Role::Submitter)),
     ("GET", "/v1/registries/{registry}/runs/{run}", Some(Role::Reader)),
+    ("GET", "/v1/registries/{registry}/runs/{run}/steps", Some(Role::Reader)),
     ("GET", "/v1/registries/{registry}/runs/{run}/logs", Some(Role::Reader)),
     ("POST", "/v1/registries/{registry}/runs/{run}/cancel", Some(Role::Submitter)),
     ("POST", "/v1/registries/{registry}/sources", Some(Role::Submitter)),

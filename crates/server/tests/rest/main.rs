@@ -8,6 +8,7 @@ mod operation;
 mod refusals;
 mod reports;
 mod runs;
+mod steps;
 mod tls;
 mod uploads;
 mod world;

@@ -132,4 +132,6 @@ impl Outside for TestOutside {
     }
 
     fn progress(&self, _: Progress) {}
+
+    fn vertex(&self, _: port::VertexEvent) {}
 }

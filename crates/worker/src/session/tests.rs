@@ -113,20 +113,20 @@ impl World {
             secrets: RunSecrets { git: Some(git), ..RunSecrets::default() },
         };
         let mut hold = Arc::new(Holding::default()).hold(lease.clone());
-        let preflight = granted.preflight.clone();
+        let (preflight, mask) = (granted.preflight.clone(), Mask::of(&granted.secrets));
         let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
         let ssh = Starter::start(tokio::runtime::Handle::current(), self.policy.clone()).unwrap();
         let means = Means { store, database, http, pulls: Arc::default(), ssh };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), granted, 0);
-        let (log, writer) = LogWriter::start(self.db.worker.clone(), lease, &Mask::default());
+        let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();
         let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
         let stop = CancellationToken::new();
-        let outcome = converse(Arc::new(ours), answers, preflight, &mut hold, &log, &stop).await;
+        let outcome = converse(Arc::new(ours), answers, preflight, &mut hold, &told, &stop).await;
         playing.await.unwrap();
-        drop(log);
-        writer.finish(LOG_END).await;
+        drop(told);
+        writers.finish().await;
         outcome
     }
 }
@@ -149,6 +149,10 @@ impl Cell {
                 return serde_json::from_value(answer["answer"].clone()).unwrap();
             }
         }
+    }
+
+    fn tell(&self, event: &Value) {
+        self.port.send(&json!({ "vertex": event }), &[]).unwrap();
     }
 
     fn refused(&mut self, question: &Value) -> String {
@@ -238,4 +242,45 @@ async fn a_credential_does_not_follow_to_another_origin() {
         .await;
     assert_eq!(world.host.seen().len(), 1);
     assert_eq!(elsewhere.seen(), [], "the other origin was not even asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_can_not_make_rows_without_end_nor_of_another_run() {
+    let world = World::new(Host::start(None)).await;
+    let other = Uuid::now_v7();
+    let outcome = world.serve(move |cell| {
+        let start = |number: u64, name: &str| {
+            let line = number.saturating_mul(u64::from(u32::MAX));
+            json!({ "started": { "number": number, "name": name, "stage": name, "line": line.min(u64::from(u32::MAX)),
+                "run": other, "attempt": 2 } })
+        };
+        let long = "long\0".repeat(1000);
+        cell.tell(&start(1, &format!("RUN echo {SECRET}\u{1b}[2J\nsecond line")));
+        for number in (0..6000).chain([u64::from(u32::MAX)]) {
+            cell.tell(&start(number, &long));
+        }
+        for (number, result) in
+            [(2, "running"), (3, "executed"), (3, "failed"), (3, "cached"), (4, "failed"), (4, "executed"), (9999, "failed")]
+        {
+            cell.tell(&json!({ "ended": { "number": number, "result": result } }));
+        }
+        let failure = Failure::user("enough", "It is enough.", "");
+        cell.port.send(&json!({ "finish": { "failed": { "failure": failure, "revision": null } } }), &[]).unwrap();
+    });
+    let Some(Outcome::Failed { failure, .. }) = outcome.await else { panic!("the run fails") };
+    assert_eq!(failure.kind, "enough");
+    let attempts = world.db.server.run_steps(world.leased.run).await.unwrap();
+    let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
+    let vertices = &attempt.steps[0].vertices;
+    let count = world.db.text("SELECT count(*)::text FROM slipway.vertex_runs").await;
+    assert_eq!((vertices.len(), count.as_deref()), (4096, Some("4096")), "all of this run");
+    assert!(vertices.iter().map(|vertex| vertex.number).eq(1..=4096));
+    assert_eq!(vertices[0].name, "RUN echo ***\u{1b}[2J", "the first word counts, one line, masked");
+    let fits = |vertex: &database::VertexRow| {
+        vertex.name.chars().count() <= 200
+            && vertex.stage.as_ref().is_some_and(|stage| stage.chars().count() <= 200)
+    };
+    assert!(vertices.iter().all(fits));
+    let results: Vec<_> = vertices[1..5].iter().map(|vertex| vertex.result.as_str()).collect();
+    assert_eq!(results, ["running", "failed", "failed", "running"]);
 }

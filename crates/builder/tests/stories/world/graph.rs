@@ -25,7 +25,7 @@ impl Recipe {
     }
 
     fn begin(op: Op, name: &str) -> Self {
-        let vertex = Vertex { op, name: name.to_owned(), location: None };
+        let vertex = vertex(op, name, None);
         let (history, env) = (Vec::new(), vec!["PATH=/bin".to_owned()]);
         Self { vertices: vec![vertex], at: VertexId(0), history, user: String::new(), env }
     }
@@ -35,7 +35,7 @@ impl Recipe {
         let location =
             Location { file: "Dockerfile".into(), line, text: name.to_owned(), column: 0, width: 0 };
         self.at = VertexId(self.vertices.len());
-        self.vertices.push(Vertex { op, name: name.to_owned(), location: Some(location) });
+        self.vertices.push(vertex(op, name, Some(location)));
         self.history.push(HistoryEntry { created_by: name.to_owned(), layer: Some(self.at) });
         self
     }
@@ -138,7 +138,7 @@ impl Recipe {
     pub(crate) fn stage(mut self, op: Op) -> (Self, VertexId) {
         let before = self.at;
         self.at = VertexId(self.vertices.len());
-        self.vertices.push(Vertex { op, name: "FROM".to_owned(), location: None });
+        self.vertices.push(vertex(op, "FROM", None));
         self.history.clear();
         (self, before)
     }
@@ -156,4 +156,8 @@ impl Recipe {
             },
         }
     }
+}
+
+fn vertex(op: Op, instruction: &str, location: Option<Location>) -> Vertex {
+    Vertex { op, instruction: instruction.to_owned(), stage: None, step: None, location }
 }

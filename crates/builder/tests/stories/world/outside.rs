@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use model::{Descriptor, Digest, Failure, ImageReference, MediaType, Platform, ResolvedImage};
-use port::{BlobReady, ByteStream, CacheHit, CacheKey, Fetched, NewBlob, Outside, Progress};
+use port::{BlobReady, ByteStream, CacheHit, CacheKey, Fetched, NewBlob, Outside, Progress, VertexEvent};
 
 #[derive(Default)]
 pub(crate) struct MemoryOutside {
@@ -34,6 +34,7 @@ struct State {
     downloads: Vec<String>,
     log: String,
     progress: Progress,
+    vertices: Vec<VertexEvent>,
 }
 
 impl MemoryOutside {
@@ -117,6 +118,19 @@ impl MemoryOutside {
 
     pub(crate) fn progress_seen(&self) -> Progress {
         self.state().progress.clone()
+    }
+
+    /// What was told of vertices since it was asked last, a line each: `+3 RUN make (4)`, `-3 executed`.
+    pub(crate) fn vertices_told(&self) -> Vec<String> {
+        let told = std::mem::take(&mut self.state().vertices);
+        let line = |event| match event {
+            VertexEvent::Started(start) => {
+                let line = start.line.map(|line| format!(" ({line})")).unwrap_or_default();
+                format!("+{} {}{line}", start.number, start.name)
+            }
+            VertexEvent::Ended { number, result } => format!("-{number} {result}"),
+        };
+        told.into_iter().map(line).collect()
     }
 
     pub(crate) fn forget_cache(&self) {
@@ -238,5 +252,9 @@ impl Outside for MemoryOutside {
 
     fn progress(&self, progress: Progress) {
         self.state().progress = progress;
+    }
+
+    fn vertex(&self, event: VertexEvent) {
+        self.state().vertices.push(event);
     }
 }
