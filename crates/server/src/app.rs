@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
 use crate::duties::changes::Changes;
+use crate::http::intake::Intake;
 use crate::http::limit::{Limits, Rate};
 use crate::routes::metrics::Metrics;
 use crate::tls::TlsFiles;
@@ -53,6 +54,11 @@ pub struct Config {
     pub hook_rate: Rate,
     /// Bytes of a delivery.
     pub delivery_limit: usize,
+    /// Bytes of large deliveries that are held at a time; one fits in any case. A delivery takes up to three times
+    /// its bytes until it is stored.
+    pub delivery_budget: usize,
+    /// Time for a delivery to arrive and to be answered.
+    pub delivery_timeout: Duration,
     /// How often the inbox and the outbox are looked at, however many hints come.
     pub work_every: Duration,
 }
@@ -78,6 +84,8 @@ impl Default for Config {
             token_rate: Rate::new(100, 500),
             hook_rate: Rate::new(500, 2000),
             delivery_limit: 25 * 1024 * 1024,
+            delivery_budget: 100 * 1024 * 1024,
+            delivery_timeout: Duration::from_secs(30),
             work_every: Duration::from_secs(1),
         }
     }
@@ -93,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) changes: Changes,
     pub(crate) limits: Limits,
+    pub(crate) intake: Intake,
     pub(crate) vault: Vault,
     /// Rung when a delivery may wait to be worked off.
     pub(crate) inbox: Notify,
@@ -106,8 +115,20 @@ impl App {
     pub(crate) fn new(config: Config, database: Database, vault: Vault, stop: CancellationToken) -> Self {
         let (metrics, changes) = (Metrics::new(), Changes::new());
         let limits = Limits::new(config.token_rate, config.hook_rate);
+        let intake = Intake::new(config.delivery_limit, config.delivery_budget);
         let (inbox, outbox) = (Notify::new(), Notify::new());
-        Self(Arc::new(Shared { config, database, metrics, changes, limits, vault, inbox, outbox, stop }))
+        Self(Arc::new(Shared {
+            config,
+            database,
+            metrics,
+            changes,
+            limits,
+            intake,
+            vault,
+            inbox,
+            outbox,
+            stop,
+        }))
     }
 
     /// An address below the service's own, as others reach it.

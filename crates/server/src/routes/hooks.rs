@@ -189,8 +189,11 @@ fn random_secret(host: GitHost) -> Result<vault::Secret, Problem> {
         Problem::new(&kind::INTERNAL, format!("The system gives no random bytes: {error}."), "")
     })?;
     Ok(match host {
-        // Standard Webhooks, "Signature scheme": `whsec_` and base64.
-        GitHost::Standard => vault::Secret::new(format!("whsec_{}", STANDARD.encode(token.hash))),
+        // Standard Webhooks, "Signature scheme": `whsec_` and base64 of 24 to 64 bytes. GitLab takes the same as a
+        // signing token (32 bytes), and as a secret token any text.
+        GitHost::Standard | GitHost::Gitlab => {
+            vault::Secret::new(format!("whsec_{}", STANDARD.encode(token.hash)))
+        }
         _ => vault::Secret::new(token.text.expose().trim_start_matches(vault::TOKEN_PREFIX)),
     })
 }
