@@ -11,7 +11,7 @@ use super::lookup::find_registry;
 use super::names::check_name;
 use crate::App;
 use crate::api::{Credential, CredentialList, NewCredential};
-use crate::http::extract::{JsonOf, PathOf};
+use crate::http::extract::{PathOf, SecretJsonOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -59,7 +59,7 @@ pub(crate) async fn list_credentials(
 pub(crate) async fn put_credential(
     State(app): State<App>,
     PathOf(path): PathOf<CredentialPath>,
-    JsonOf(new): JsonOf<NewCredential>,
+    SecretJsonOf(new): SecretJsonOf<NewCredential>,
 ) -> Result<Json<Credential>, Problem> {
     let registry = find_registry(&app, &path.registry).await?;
     check_name(&path.credential)?;

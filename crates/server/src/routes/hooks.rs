@@ -198,12 +198,24 @@ fn random_secret(host: GitHost) -> Result<vault::Secret, Problem> {
     })
 }
 
+/// They are shown to every reader: none may hold a secret.
 fn check_repositories(repositories: &[String]) -> Result<(), Problem> {
-    let wrong = repositories.iter().position(|address| model::repository_of(address).is_none());
-    let Some(index) = wrong.or((repositories.len() > 100).then_some(100)) else { return Ok(()) };
-    let hint = "At most 100 addresses such as https://example.com/team/app.git.";
-    Err(Problem::new(&kind::HOOK_INVALID, "That is no repository's address.", hint)
-        .in_field(format!("repositories[{index}]")))
+    let refuse = |index: usize, message: String, hint: String| {
+        Err(Problem::new(&kind::HOOK_INVALID, message, hint).in_field(format!("repositories[{index}]")))
+    };
+    if repositories.len() > 100 {
+        return refuse(
+            100,
+            "More than 100 repositories.".into(),
+            "Name at most 100, or none for any.".into(),
+        );
+    }
+    for (index, address) in repositories.iter().enumerate() {
+        if let Err(error) = model::check_repository(address) {
+            return refuse(index, error.message, error.hint);
+        }
+    }
+    Ok(())
 }
 
 fn shown_once(app: &App, row: HookRow, secret: &vault::Secret) -> Hook {

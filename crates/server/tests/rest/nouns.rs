@@ -35,8 +35,18 @@ async fn a_secret_goes_in_and_never_comes_out() {
         assert!(!problem.to_string().contains(SECRET));
     }
     // A body that can't be read is not repeated in the answer either.
-    let broken = put(json!({ "kind": "git", "secret": SECRET, "sekret": SECRET })).send().await.unwrap();
-    assert!(!problem(broken).await.2.to_string().contains(SECRET));
+    for broken in [
+        json!({ "kind": "git", "secret": SECRET, "sekret": SECRET }),
+        json!({ "kind": "git", "secret": { SECRET: 1 } }),
+        json!({ "kind": SECRET, "secret": "x" }),
+        json!({ SECRET: 1 }),
+        json!(SECRET),
+        json!({ "kind": "git", "secret": 12345678 }),
+    ] {
+        let (status, kind, said) = problem(put(broken).send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (400, "json_invalid"));
+        assert!(!said.to_string().contains(SECRET) && !said.to_string().contains("12345678"), "{said}");
+    }
     assert_eq!(world.http.delete(world.url(path)).send().await.unwrap().status(), 204);
     assert_eq!(problem(world.get(path).send().await.unwrap()).await.1, "credential_not_found");
 }
@@ -69,6 +79,44 @@ async fn a_registry_is_added_changed_and_removed() {
     world.submit().await;
     let kept = world.http.delete(world.url("/v1/registries/local")).send().await.unwrap();
     assert_eq!(problem(kept).await.1, "in_use");
+}
+
+/// Wherever an address is taken, one with a secret in it is refused before it is kept, and not repeated.
+#[tokio::test]
+async fn an_address_with_a_secret_in_it_is_nowhere_kept_and_nowhere_repeated() {
+    let world = World::new().await;
+    let hook = |repositories: Value| json!({ "name": "hub", "host": "github", "repositories": repositories });
+    world.post("/v1/registries/local/hooks").json(&hook(json!([]))).send().await.unwrap();
+    for address in [
+        format!("https://ci:{SECRET}@example.com/team/app.git"),
+        format!("https://ci:pa/{SECRET}@example.com/team/app.git"),
+        format!("https://example.com/team/app.git?private_token={SECRET}"),
+        format!("HTTPS://ci:{SECRET}@example.com/team/app.git"),
+        format!("ftp://ci:{SECRET}@example.com/team/app.git"),
+    ] {
+        let task = json!({ "name": "app", "build": { "source": { "type": "git", "url": address } } });
+        let patch = world.http.patch(world.url("/v1/registries/local/hooks/hub"));
+        for (request, field) in [
+            (world.post("/v1/registries/local/runs").json(&json!({ "source": address })), "body"),
+            (world.post("/v1/registries/local/tasks").json(&task), "build.source"),
+            (world.post("/v1/registries/local/hooks").json(&hook(json!([address]))), "repositories[0]"),
+            (world.post("/v1/registries/local/hooks").json(&hook(json!(address))), "body"),
+            (patch.json(&json!({ "repositories": address })), "body"),
+            (world.post("/v1/registries").json(&json!({ "name": "x", "address": address })), "address"),
+        ] {
+            let answer = request.send().await.unwrap();
+            // Without a user it is but a wrong address of a registry.
+            if field == "address" && !address.contains('@') {
+                continue;
+            }
+            let (status, _, said) = problem(answer).await;
+            assert!(matches!(status, 400 | 422), "{address}: {said}");
+            assert_eq!(said["field"], field, "{address}: {said}");
+            assert!(!said.to_string().contains(SECRET), "{said}");
+        }
+    }
+    let kept = world.db.text("SELECT count(*)::text FROM slipway.hooks WHERE repositories <> '[]'").await;
+    assert_eq!(kept.as_deref(), Some("0"));
 }
 
 fn task() -> Value {
