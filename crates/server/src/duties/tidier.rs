@@ -1,4 +1,4 @@
-//! The tidier: removes rows that nobody asks for any more. Any number of them do no harm.
+//! The tidier: removes rows that nobody asks for any more, and forgets who asked long ago. Any number of them do no harm.
 
 use tokio::time::MissedTickBehavior;
 
@@ -13,6 +13,7 @@ pub(crate) async fn tidy(app: App) {
             _ = rhythm.tick() => {}
             () = app.stop.cancelled() => return,
         }
+        app.limits.forget_quiet();
         if let Err(error) = app.database.tidy().await {
             tracing::warn!(%error, "the tidier could not work");
         }

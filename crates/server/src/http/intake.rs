@@ -41,7 +41,7 @@ impl Taken {
 }
 
 /// A body of which only the beginning was read.
-pub(crate) struct Begun {
+struct Begun {
     rest: Option<axum::body::BodyDataStream>,
     bytes: Vec<u8>,
     declared: Option<usize>,
@@ -54,15 +54,24 @@ impl Intake {
         Self { budget, limit }
     }
 
+    /// All of a body.
+    ///
+    /// # Errors
+    /// `body_too_large`, `body_broken`, `busy`
+    pub(crate) async fn take(&self, headers: &HeaderMap, body: Body) -> Result<Taken, Problem> {
+        let begun = self.begin(headers, body).await?;
+        self.finish(begun).await
+    }
+
     /// Reads the beginning; a small body is whole then. One that says beforehand that it is too large is not read.
     ///
     /// # Errors
     /// `body_too_large`, `body_broken`
-    pub(crate) async fn begin(&self, headers: &HeaderMap, body: Body) -> Result<Begun, Problem> {
+    async fn begin(&self, headers: &HeaderMap, body: Body) -> Result<Begun, Problem> {
         let declared =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if declared.is_some_and(|length| length > self.limit) {
-            throw_away(body.into_data_stream());
+            throw_away(body);
             return Err(self.too_large());
         }
         let mut begun = Begun { rest: Some(body.into_data_stream()), bytes: Vec::new(), declared };
@@ -74,7 +83,7 @@ impl Intake {
     ///
     /// # Errors
     /// `body_too_large`, `body_broken`, `busy`
-    pub(crate) async fn finish(&self, mut begun: Begun) -> Result<Taken, Problem> {
+    async fn finish(&self, mut begun: Begun) -> Result<Taken, Problem> {
         if begun.rest.is_none() {
             return Ok(Taken { bytes: begun.bytes, reserved: None });
         }
@@ -126,22 +135,22 @@ impl Begun {
         Ok(())
     }
 
-    /// Whether all of it is there.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.rest.is_none()
-    }
-
     /// For an answer before the end.
-    pub(crate) fn throw_away(self) {
+    fn throw_away(self) {
         if let Some(rest) = self.rest {
-            throw_away(rest);
+            drain(rest);
         }
     }
 }
 
+/// For an answer that does not depend on the body.
+pub(crate) fn throw_away(body: Body) {
+    drain(body.into_data_stream());
+}
+
 /// Reads on for a moment beside the answer: a connection that is closed on unread bytes is reset, and the answer
 /// with it.
-fn throw_away(mut body: axum::body::BodyDataStream) {
+fn drain(mut body: axum::body::BodyDataStream) {
     tokio::spawn(tokio::time::timeout(LINGER, async move { while let Some(Ok(_)) = body.next().await {} }));
 }
 

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use database::{NewDelivery, Received};
+use database::{HookSecrets, NewDelivery, Received};
 use model::{GitHost, HookId};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::hooks::sealed_name;
 use crate::App;
 use crate::http::extract::PathOf;
-use crate::http::intake::Taken;
+use crate::http::intake::{self, Taken};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -61,6 +61,7 @@ pub(crate) struct ReceivedBody {
         (status = 401, description = "`signature_refused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`hook_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "`request_timeout`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_requests`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`busy`: too many large ones at once", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
@@ -71,9 +72,13 @@ pub(crate) async fn receive(
     body: Body,
 ) -> Result<Response, Problem> {
     let hook = HookId(hook);
-    app.limits.of_hook(hook)?;
-    let body = take(&app, hook, &headers, body).await?;
-    let found = app.database.hook_secrets(hook).await?.ok_or_else(unknown)?;
+    let (found, body) = match admit(&app, hook).await {
+        Ok(found) => (found, app.intake.take(&headers, body).await?),
+        Err(problem) => {
+            intake::throw_away(body);
+            return Err(problem);
+        }
+    };
     let name = sealed_name(hook);
     let secrets =
         found.sealed.iter().map(|sealed| app.vault.unseal(&name, sealed)).collect::<Result<Vec<_>, _>>()?;
@@ -113,14 +118,12 @@ pub(crate) async fn receive(
     Ok((status, Json(ReceivedBody { delivery: delivery.0, again })).into_response())
 }
 
-/// The body. A large one is read only for a hook that is there: nobody else gets a part of the budget.
-async fn take(app: &App, hook: HookId, headers: &HeaderMap, body: Body) -> Result<Taken, Problem> {
-    let begun = app.intake.begin(headers, body).await?;
-    if !begun.is_whole() && app.database.hook_secrets(hook).await?.is_none() {
-        begun.throw_away();
-        return Err(unknown());
-    }
-    app.intake.finish(begun).await
+/// A hook that may have another delivery. Nothing of a body is read before, and nothing is remembered of an address
+/// at which there is no hook: anybody can make those up.
+async fn admit(app: &App, hook: HookId) -> Result<HookSecrets, Problem> {
+    let found = app.database.hook_secrets(hook).await?.ok_or_else(unknown)?;
+    app.limits.of_hook(hook)?;
+    Ok(found)
 }
 
 /// A delivery whose sender is not known yet.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use server::Config;
+use server::{Config, Rate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -147,4 +147,22 @@ async fn a_body_that_drips_is_ended_and_holds_up_nobody() {
         }
         assert!(began.elapsed() < 5 * delivery_timeout, "{:?}", began.elapsed());
     }
+}
+
+/// Who only knows the service, and not a hook, costs it neither a body nor a bucket.
+#[tokio::test]
+async fn nothing_of_a_body_is_read_before_it_is_known_whose_it_is() {
+    let desk = Desk::with(Config { hook_rate: Rate::new(1, 1), ..Config::default() }).await;
+    let hook = desk.hooks().next().unwrap();
+    let elsewhere = format!("{}{}", &hook.address[..hook.address.len() - 36], uuid::Uuid::new_v4());
+    let nowhere = Hook { address: &elsewhere, ..hook };
+    for _ in 0..3 {
+        let mut begun = nowhere.connection("content-length: 1000000").await;
+        let answer = answer_of(&mut begun).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("hook_not_found"), "{answer}");
+    }
+    assert_eq!(hook.deliver(&hook.sent("push-to-branch", 1)).await.status(), 202);
+    let mut begun = hook.connection("content-length: 1000000").await;
+    let answer = answer_of(&mut begun).await;
+    assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("retry-after"), "{answer}");
 }
