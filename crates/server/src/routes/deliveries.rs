@@ -60,7 +60,7 @@ pub(crate) async fn list_deliveries(
 
 /// Look at a delivery.
 ///
-/// With what was sent, but for headers that hold a secret.
+/// With what was sent. Of its headers those alone that say something of the delivery: others may hold a secret.
 #[utoipa::path(get, path = "/v1/registries/{registry}/deliveries/{delivery}", tag = "hooks", operation_id = "getDelivery",
     params(("registry" = String, Path, example = "local"), ("delivery" = Uuid, Path)),
     responses(
@@ -104,7 +104,7 @@ pub(crate) async fn replay_delivery(
 
 fn not_found(delivery: Uuid) -> Problem {
     let detail = format!("There is no delivery {delivery} in this registry.");
-    Problem::new(&kind::DELIVERY_NOT_FOUND, detail, "`slipway hook deliveries` lists them.")
+    Problem::new(&kind::DELIVERY_NOT_FOUND, detail, "`slipway delivery list` lists them.")
 }
 
 impl From<DeliveryRow> for Delivery {

@@ -19,18 +19,32 @@ use crate::http::intake::{self, Taken};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
-/// Headers that hold a secret, or that a proxy added: they are not kept.
-const NOT_KEPT: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "x-gitlab-token",
-    "proxy-authorization",
-    "x-hub-signature",
-    "x-hub-signature-256",
-    "x-gitea-signature",
-    "x-forgejo-signature",
+/// Headers that are kept: what a host says of a delivery, and what it is read by. Any other may hold somebody's
+/// secret, such as the key of a gateway that a sender passes.
+const KEPT: [&str; 21] = [
+    "content-type",
+    "user-agent",
+    "idempotency-key",
+    "webhook-id",
+    "webhook-timestamp",
+    "x-github-delivery",
+    "x-github-event",
+    "x-github-event-type",
+    "x-github-hook-id",
+    "x-github-hook-installation-target-id",
+    "x-github-hook-installation-target-type",
+    "x-gitea-delivery",
+    "x-gitea-event",
+    "x-gitea-event-type",
+    "x-forgejo-delivery",
+    "x-forgejo-event",
+    "x-forgejo-event-type",
+    "x-gitlab-event",
+    "x-gitlab-event-uuid",
+    "x-gitlab-instance",
+    "x-gitlab-webhook-uuid",
 ];
-/// The rest of a request's headers is cut to so many.
+/// The same one may come many times.
 const HEADERS: usize = 60;
 /// Bytes from which on a delivery is verified on a thread of its own.
 const ASIDE: usize = 256 * 1024;
@@ -104,7 +118,7 @@ pub(crate) async fn receive(
         headers: sent
             .headers
             .into_iter()
-            .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()))
+            .filter(|(name, _)| KEPT.contains(&name.as_str()))
             .take(HEADERS)
             .collect(),
         body,
