@@ -124,6 +124,7 @@ impl std::str::FromStr for DeliveryStatus {
     }
 }
 
+#[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,
     registry: String,
@@ -295,18 +296,19 @@ impl Database {
         cursor: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Vec<DeliveryRow>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            r#"SELECT d.id, d.registry, h.name AS hook, d.sender_id, d.event, d.received_at, d.status, d.summary,
-                   d.decisions, d.worked_at, length(d.body)::bigint AS "size!"
-               FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
-               WHERE d.registry = $1 AND ($2::text IS NULL OR d.status = $2) AND ($3::uuid IS NULL OR d.id < $3)
-               ORDER BY d.id DESC LIMIT $4"#,
-            registry,
-            status.map(DeliveryStatus::as_str),
-            cursor.map(|cursor| cursor.0),
-            i64::from(limit)
-        );
+        // Planned anew each time, as in `list_runs`.
+        let rows = sqlx::query_as::<_, Row>(
+            "SELECT d.id, d.registry, h.name AS hook, d.sender_id, d.event, d.received_at, d.status, d.summary,
+                 d.decisions, d.worked_at, length(d.body)::bigint AS size
+             FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
+             WHERE d.registry = $1 AND ($2::text IS NULL OR d.status = $2) AND ($3::uuid IS NULL OR d.id < $3)
+             ORDER BY d.id DESC LIMIT $4",
+        )
+        .persistent(false)
+        .bind(registry)
+        .bind(status.map(DeliveryStatus::as_str))
+        .bind(cursor.map(|cursor| cursor.0))
+        .bind(i64::from(limit));
         rows.fetch_all(&self.pool).await?.into_iter().map(DeliveryRow::try_from).collect()
     }
 

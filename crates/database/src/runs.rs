@@ -135,6 +135,7 @@ pub enum Cancel {
     NotFound,
 }
 
+#[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,
     number: i64,
@@ -278,25 +279,27 @@ impl Database {
         cursor: Option<RunId>,
         limit: u32,
     ) -> Result<RunPage, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
-                   cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
-                   revision, digest, failure,
-                   (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
-                        ORDER BY i.repository, i.tag)
-                    FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
-                    WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
-               FROM slipway.runs r
-               WHERE registry = $1 AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
-                   AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
-               ORDER BY id DESC LIMIT $4"#,
-            registry,
-            filter.status.map(RunStatus::as_str),
-            cursor.map(|cursor| cursor.0),
-            i64::from(limit) + 1,
-            filter.task
-        );
+        // Planned anew each time: which index serves depends on which filters there are, and a plan that is kept for
+        // all of them reads a registry's whole history. The macros keep every statement.
+        let rows = sqlx::query_as::<_, Row>(
+            "SELECT id, number, registry, spec, images, task, cause, trust, status::text AS status, attempt, max_attempts,
+                 cancel_requested_at IS NOT NULL AS cancel_requested, created_at, started_at, finished_at,
+                 revision, digest, failure,
+                 (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
+                      ORDER BY i.repository, i.tag)
+                  FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
+                  WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
+             FROM slipway.runs r
+             WHERE registry = $1 AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
+                 AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
+             ORDER BY id DESC LIMIT $4",
+        )
+        .persistent(false)
+        .bind(registry)
+        .bind(filter.status.map(RunStatus::as_str))
+        .bind(cursor.map(|cursor| cursor.0))
+        .bind(i64::from(limit) + 1)
+        .bind(&filter.task);
         let mut runs = rows
             .fetch_all(&self.pool)
             .await?

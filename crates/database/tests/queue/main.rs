@@ -4,6 +4,7 @@
 mod cancelling;
 mod functions;
 mod leasing;
+mod lists;
 mod logs;
 mod making;
 mod moves;
