@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cancelling;
+mod forgetting;
 mod functions;
 mod leasing;
 mod lists;

@@ -14,8 +14,14 @@ pub(crate) async fn tidy(app: App) {
             () = app.stop.cancelled() => return,
         }
         app.limits.forget_quiet();
-        if let Err(error) = app.database.tidy().await {
+        if let Err(error) = tidy_once(&app).await {
             tracing::warn!(%error, "the tidier could not work");
         }
     }
+}
+
+async fn tidy_once(app: &App) -> Result<(), database::Error> {
+    app.database.tidy().await?;
+    while !app.stop.is_cancelled() && app.database.forget_old().await? {}
+    Ok(())
 }
