@@ -28,3 +28,26 @@ BEGIN
     RETURN more;
 END $$;
 GRANT EXECUTE ON FUNCTION slipway.forget_old TO slipway_server;
+
+-- Where a report goes: so many at once to one host, that one that does not answer holds up no other.
+ALTER TABLE slipway.outbox ADD COLUMN host text NOT NULL DEFAULT '';
+-- Whoever writes one down. A commit's status that there is no credential for is nobody's: a public repository is
+-- built without any, and nothing has failed when its host is not told.
+CREATE FUNCTION slipway.address_report() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+DECLARE
+    spec jsonb;
+    address text := NEW.target ->> 'url';
+BEGIN
+    IF NEW.kind = 'commit_status' THEN
+        SELECT r.spec INTO spec FROM runs r WHERE r.id = NEW.run_id;
+        IF spec ->> 'source_credential' IS NULL THEN
+            RETURN NULL;
+        END IF;
+        address := spec -> 'source' ->> 'url';
+    END IF;
+    -- scheme://[user@]host[:port]/… or user@host:path
+    NEW.host := lower(coalesce(substring(address FROM '^[a-zA-Z]+://(?:[^/@]*@)?([^/?#]+)'),
+        substring(address FROM '^[^/@]+@([^:/]+):'), ''));
+    RETURN NEW;
+END $$;
+CREATE TRIGGER address BEFORE INSERT ON slipway.outbox FOR EACH ROW EXECUTE FUNCTION slipway.address_report();

@@ -10,6 +10,7 @@ mod logs;
 mod making;
 mod moves;
 mod publishing;
+mod reports;
 mod rescuing;
 mod walls;
 mod world;

@@ -7,6 +7,7 @@ mod logs;
 mod nouns;
 mod operation;
 mod refusals;
+mod reporter;
 mod runs;
 mod tls;
 mod uploads;
