@@ -29,6 +29,25 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION slipway.forget_old TO slipway_server;
 
+-- How many things need a credential: tasks, webhooks, the sign-in, runs that have not ended, reports that wait.
+CREATE FUNCTION slipway.users_of_credential(p_registry text, p_name text) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = slipway, pg_temp
+BEGIN ATOMIC
+    SELECT (SELECT count(*) FROM slipway.tasks t WHERE t.registry = p_registry AND (t.spec -> 'build' ->> 'source_credential' = p_name
+            OR EXISTS (SELECT FROM jsonb_each_text(coalesce(t.spec -> 'build' -> 'secrets', '{}')) s WHERE s.value = p_name)
+            OR EXISTS (SELECT FROM jsonb_array_elements(t.spec -> 'notify') n WHERE n ->> 'credential' = p_name)))
+        + (SELECT count(*) FROM slipway.registries g WHERE g.name = p_registry AND (g.sign_in ->> 'credential' = p_name
+            OR EXISTS (SELECT FROM jsonb_array_elements(g.notify) n WHERE n ->> 'credential' = p_name)))
+        + (SELECT count(*) FROM slipway.run_queue q JOIN slipway.runs r ON r.id = q.run_id
+            WHERE q.registry = p_registry AND (r.spec ->> 'source_credential' = p_name
+                OR EXISTS (SELECT FROM jsonb_each_text(coalesce(r.spec -> 'secrets', '{}')) s WHERE s.value = p_name)
+                OR EXISTS (SELECT FROM jsonb_array_elements(r.notify) n WHERE n ->> 'credential' = p_name)))
+        + (SELECT count(*) FROM slipway.outbox o JOIN slipway.runs r ON r.id = o.run_id
+            WHERE o.status = 'waiting' AND o.registry = p_registry AND (o.target ->> 'credential' = p_name
+                OR o.kind = 'commit_status' AND r.spec ->> 'source_credential' = p_name));
+END;
+GRANT EXECUTE ON FUNCTION slipway.users_of_credential TO slipway_server;
+
 -- Where a report goes: so many at once to one host, that one that does not answer holds up no other.
 ALTER TABLE slipway.outbox ADD COLUMN host text NOT NULL DEFAULT '';
 -- Whoever writes one down. A commit's status that there is no credential for is nobody's: a public repository is
