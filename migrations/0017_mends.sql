@@ -48,6 +48,16 @@ BEGIN ATOMIC
 END;
 GRANT EXECUTE ON FUNCTION slipway.users_of_credential TO slipway_server;
 
+-- Where a run was pushed to, whatever becomes of its registry's address. Written with each lease, whose holder pushes
+-- to the address that the registry had then.
+ALTER TABLE slipway.publications ADD COLUMN address text;
+CREATE FUNCTION slipway.keep_address() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+BEGIN
+    NEW.address := (SELECT g.address FROM runs r JOIN registries g ON g.name = r.registry WHERE r.id = NEW.run_id);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_address BEFORE UPDATE OF epoch ON slipway.publications FOR EACH ROW EXECUTE FUNCTION slipway.keep_address();
+
 -- Where a report goes: so many at once to one host, that one that does not answer holds up no other.
 ALTER TABLE slipway.outbox ADD COLUMN host text NOT NULL DEFAULT '';
 -- Whoever writes one down. A commit's status that there is no credential for is nobody's: a public repository is

@@ -80,6 +80,8 @@ pub struct RunRow {
     pub spec: BuildSpec,
     /// Names of images with the run's fields filled in.
     pub images: Vec<String>,
+    /// The registry's address as it was when they were pushed; absent before.
+    pub address: Option<String>,
     /// The task's name when it was made.
     pub task: Option<String>,
     pub cause: Cause,
@@ -142,6 +144,7 @@ struct Row {
     registry: String,
     spec: Value,
     images: Option<Value>,
+    address: Option<String>,
     task: Option<String>,
     cause: Value,
     trust: String,
@@ -170,6 +173,7 @@ impl TryFrom<Row> for RunRow {
             registry: row.registry,
             images: images.unwrap_or_else(|| spec.images.clone()),
             spec,
+            address: row.address,
             task: row.task,
             cause: read("a run's cause", row.cause)?,
             trust: parse(&row.trust)?,
@@ -258,6 +262,7 @@ impl Database {
             r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
                    cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
                    revision, digest, failure,
+                   (SELECT p.address FROM slipway.publications p WHERE p.run_id = r.id AND p.attempt = r.attempt) AS address,
                    (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
                         ORDER BY i.repository, i.tag)
                     FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
@@ -285,6 +290,7 @@ impl Database {
             "SELECT id, number, registry, spec, images, task, cause, trust, status::text AS status, attempt, max_attempts,
                  cancel_requested_at IS NOT NULL AS cancel_requested, created_at, started_at, finished_at,
                  revision, digest, failure,
+                 (SELECT p.address FROM slipway.publications p WHERE p.run_id = r.id AND p.attempt = r.attempt) AS address,
                  (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
                       ORDER BY i.repository, i.tag)
                   FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id

@@ -111,9 +111,11 @@ pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
             row.skipped.iter().find(|skipped| format!("{}:{}", skipped.repository, skipped.tag) == name);
         found.map(|skipped| TagSkipped { superseded_by: skipped.superseded_by })
     };
+    // Where it was pushed to, the registry may be no longer.
+    let address = row.address.unwrap_or_else(|| registry.address.clone());
     let image = |name: &String| {
         let name = with_tag(name);
-        let reference = format!("{}/{name}", registry.address);
+        let reference = format!("{address}/{name}");
         Image { reference, digest: digest.clone(), tag_skipped: skipped(&name) }
     };
     Run {

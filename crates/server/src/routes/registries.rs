@@ -71,7 +71,8 @@ pub(crate) async fn create_registry(
 
 /// Change a registry.
 ///
-/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well.
+/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well; those that
+/// were pushed are shown with the address they were pushed to.
 #[utoipa::path(patch, path = "/v1/registries/{registry}", tag = "registries", operation_id = "changeRegistry",
     params(("registry" = String, Path, example = "local")),
     request_body = RegistryPatch,

@@ -112,3 +112,24 @@ async fn a_cancel_may_be_repeated_but_not_after_the_end() {
     let (status, kind, _) = problem(world.post(&format!("{path}/cancel")).send().await.unwrap()).await;
     assert_eq!((status, kind.as_str()), (409, "run_finished"));
 }
+
+#[tokio::test]
+async fn a_run_keeps_the_address_that_it_was_pushed_to() {
+    let world = World::new().await;
+    let path = world.submit().await;
+    let moved = async |address: &str| {
+        let patch = world.http.patch(world.url("/v1/registries/local")).json(&json!({ "address": address }));
+        assert_eq!(patch.send().await.unwrap().status(), 200);
+        json_of(world.get(&path)).await["images"][0]["reference"].clone()
+    };
+    assert_eq!(moved("first.example").await, "first.example/team/app:1", "it will be pushed there");
+    let leased = world.lease().await;
+    world.announce(&leased).await;
+    let store = world.store;
+    let publication =
+        world.db.publisher.lease_publication(uuid::Uuid::now_v7(), store).await.unwrap().unwrap();
+    assert_eq!(publication.registry_address, "first.example");
+    assert_eq!(moved("second.example").await, "first.example/team/app:1", "it is pushed there");
+    let listed = json_of(world.get(RUNS)).await;
+    assert_eq!(listed["runs"][0]["images"][0]["reference"], "first.example/team/app:1");
+}
