@@ -110,7 +110,7 @@ fn fields(run: &NewRun, registry: &Registry) -> RunFields {
         fields = fields.with("TaskName", task);
     }
     if let SourceSpec::Git { url, reference, .. } = &run.spec.source {
-        fields = fields.with("Repository", url);
+        fields = fields.with("Repository", url).with_commit_to_follow();
         let commit = run.cause.event().and_then(|event| event.commit.as_deref());
         let is_commit =
             |text: &&str| matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());
