@@ -14,6 +14,14 @@ use crate::http::problem::Problem;
 const DATE: &[time::format_description::BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]-[hour][minute][second]z");
 
+/// Leaves out of names what they may say of the registry, as ACR's users write them: `{{.Run.Registry}}/app:1` and
+/// `team.azurecr.io/app:1` are `app:1` there.
+pub(crate) fn leave_out_registry(images: &mut [String], registry: &Registry) {
+    for image in images {
+        *image = ImageReference::without_registry(image, &registry.address).to_owned();
+    }
+}
+
 /// Fills the run's fields into the names of its images. The time is the one in the run's id.
 ///
 /// # Errors

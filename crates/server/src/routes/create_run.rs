@@ -16,7 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
-use crate::new_run::{check_platform, check_use_of_credentials, fill_images, notify_of};
+use crate::new_run::{check_platform, check_use_of_credentials, fill_images, leave_out_registry, notify_of};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -49,7 +49,8 @@ pub(crate) async fn create_run(
 ) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let idempotency = IdempotencyKey::of(&headers, &new)?;
-    let spec = BuildSpec::from(new.build);
+    let mut spec = BuildSpec::from(new.build);
+    leave_out_registry(&mut spec.images, &registry);
     check_spec(&app, &registry.name, &spec).await?;
     check_use_of_credentials(&caller, None, &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);

@@ -15,7 +15,7 @@ use crate::api::{Build, NewTaskRun, Run};
 use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::problem::Problem;
-use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
+use crate::new_run::{check_use_of_credentials, fill_images, leave_out_registry, notify_of};
 
 /// Run a task.
 ///
@@ -46,7 +46,8 @@ pub(crate) async fn run_task(
     let task = find_task(&app, &path).await?;
     let idempotency = IdempotencyKey::of(&headers, &(&path.task, &new))?;
     let build = patched(&Build::from(task.spec.build.clone()), new.build.unwrap_or_default())?;
-    let spec = BuildSpec::from(build);
+    let mut spec = BuildSpec::from(build);
+    leave_out_registry(&mut spec.images, &registry);
     check_spec(&app, &registry.name, &spec).await?;
     check_use_of_credentials(&caller, Some(&task.spec.build), &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);

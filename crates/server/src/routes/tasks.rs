@@ -20,6 +20,7 @@ use crate::api::{NewTask, Task, TaskChange, TaskPage, TaskPatch};
 use crate::http::extract::{JsonOf, PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
+use crate::new_run::leave_out_registry;
 
 /// `{registry}/tasks/{task}`
 #[derive(Debug, Deserialize)]
@@ -83,7 +84,8 @@ pub(crate) async fn create_task(
     let registry = find_registry(&app, &registry).await?;
     let NewTask { name, build, enabled, triggers, notify } = new;
     check_name(&name)?;
-    let spec = TaskSpec { build: build.into(), enabled, triggers, notify };
+    let mut spec = TaskSpec { build: build.into(), enabled, triggers, notify };
+    leave_out_registry(&mut spec.build.images, &registry);
     validate(&app, &registry.name, &spec).await?;
     let repository = spec.build.source.repository();
     let made = app.database.create_task(&registry.name, &name, &spec, repository.as_deref()).await?;
@@ -131,6 +133,7 @@ pub(crate) async fn change_task(
     headers: HeaderMap,
     JsonOf(patch): JsonOf<Map<String, Value>>,
 ) -> Result<Response, Problem> {
+    let registry = find_registry(&app, &path.registry).await?;
     // Without If-Match a change that came between is no reason to fail: the patch is applied to it.
     for _ in 0..5 {
         let there = find_task(&app, &path).await?;
@@ -141,7 +144,8 @@ pub(crate) async fn change_task(
             }
         }
         let change: TaskChange = patched(&TaskChange::from(there.spec), patch.clone())?;
-        let spec = TaskSpec::from(change);
+        let mut spec = TaskSpec::from(change);
+        leave_out_registry(&mut spec.build.images, &registry);
         validate(&app, &there.registry, &spec).await?;
         let repository = spec.build.source.repository();
         match app.database.update_task(there.id, there.version, &spec, repository.as_deref()).await? {

@@ -133,3 +133,37 @@ async fn a_run_keeps_the_address_that_it_was_pushed_to() {
     let listed = json_of(world.get(RUNS)).await;
     assert_eq!(listed["runs"][0]["images"][0]["reference"], "first.example/team/app:1");
 }
+
+/// ACR's users write the registry before the name.
+#[tokio::test]
+async fn the_own_registry_before_a_name_is_left_out_and_another_is_refused() {
+    let world = World::new().await;
+    let images = json!(["127.0.0.1:5000/team/app:1", "{{.Run.Registry}}/team/app:{{.Run.ID}}", "team/app:2"]);
+    let shown = |run: &Value| {
+        let id = run["id"].as_str().unwrap();
+        let shown = [("1".to_owned()), id.to_owned(), "2".to_owned()];
+        json!(shown.map(|tag| json!({ "reference": format!("127.0.0.1:5000/team/app:{tag}") })))
+    };
+    let mut quick = body();
+    quick["images"] = images.clone();
+    let run = json_of(world.post(RUNS).json(&quick)).await;
+    assert_eq!(run["images"], shown(&run), "{run}");
+    let task =
+        json!({ "name": "app", "build": { "source": "https://example.com/team/app.git", "images": images } });
+    let made = json_of(world.post("/v1/registries/local/tasks").json(&task)).await;
+    assert_eq!(made["build"]["images"][0], "team/app:1", "{made}");
+    let run = json_of(world.post("/v1/registries/local/tasks/app/runs").json(&json!({}))).await;
+    assert_eq!(run["images"], shown(&run), "{run}");
+    let elsewhere = json!({ "build": { "images": ["other.example/team/app:1"] } });
+    let patch = world.http.patch(world.url("/v1/registries/local/tasks/app")).json(&elsewhere);
+    quick["images"] = elsewhere["build"]["images"].clone();
+    for request in [
+        world.post(RUNS).json(&quick),
+        world.post("/v1/registries/local/tasks/app/runs").json(&elsewhere),
+        patch,
+    ] {
+        let (status, _, said) = problem(request.send().await.unwrap()).await;
+        assert_eq!(status, 422, "{said}");
+        assert!(said["hint"].as_str().unwrap().contains("own registry"), "{said}");
+    }
+}
