@@ -215,7 +215,8 @@ impl Database {
             );
             if inserted.execute(&mut *transaction).await?.rows_affected() == 0 {
                 transaction.rollback().await?;
-                return self.replay(&new.registry, key, request).await;
+                let made = self.replay(&new.registry, key, request).await?;
+                return made.ok_or_else(|| Error::Unreadable("an idempotency key vanished".to_owned()));
             }
         }
         if let SourceSpec::Upload { id: source } = &new.spec.source {
@@ -238,18 +239,29 @@ impl Database {
         run.map(CreateRun::Created).ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
     }
 
-    async fn replay(&self, registry: &str, key: &str, request: &[u8]) -> Result<CreateRun, Error> {
+    /// What an earlier request with this key made, if there was one: asked before anything of a new request is
+    /// checked, for what it names may be gone since.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn replay(
+        &self,
+        registry: &str,
+        key: &str,
+        request: &[u8; 32],
+    ) -> Result<Option<CreateRun>, Error> {
         let row = sqlx::query!(
             "SELECT request_hash, run_id FROM slipway.idempotency_keys WHERE registry = $1 AND key = $2",
             registry,
             key
         );
-        let row = row.fetch_one(&self.pool).await?;
+        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
         if row.request_hash != request {
-            return Ok(CreateRun::KeyReused);
+            return Ok(Some(CreateRun::KeyReused));
         }
         let run = self.get_run(RunId(row.run_id)).await?;
-        run.map(CreateRun::Replayed).ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
+        run.map(|run| Some(CreateRun::Replayed(run)))
+            .ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
     }
 
     /// The run of that id.

@@ -167,3 +167,33 @@ async fn the_own_registry_before_a_name_is_left_out_and_another_is_refused() {
         assert!(said["hint"].as_str().unwrap().contains("own registry"), "{said}");
     }
 }
+
+/// The answer was lost; when the request comes again, what it names is gone.
+#[tokio::test]
+async fn a_key_is_looked_up_before_what_the_request_names() {
+    let world = World::new().await;
+    let credential = world.url("/v1/registries/local/credentials/git");
+    world.http.put(&credential).json(&json!({ "kind": "git", "secret": "s" })).send().await.unwrap();
+    let task = json!({ "name": "app", "build": { "source": "https://example.com/team/app.git", "images": ["app"] } });
+    world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap();
+    let mut quick = body();
+    quick["source_credential"] = json!("git");
+    let send = async |path: &str, key: &str, body: &Value| {
+        world.post(path).header("idempotency-key", key).json(body).send().await.unwrap()
+    };
+    let of_task = "/v1/registries/local/tasks/app/runs";
+    let (quick_run, task_run) = (send(RUNS, "a", &quick).await, send(of_task, "b", &json!({})).await);
+    assert_eq!((quick_run.status().as_u16(), task_run.status().as_u16()), (201, 201));
+    let (quick_run, task_run): (Value, Value) =
+        (quick_run.json().await.unwrap(), task_run.json().await.unwrap());
+    world.db.execute("DELETE FROM slipway.credentials; DELETE FROM slipway.tasks").await;
+    for (path, key, body, first) in [(RUNS, "a", &quick, quick_run), (of_task, "b", &json!({}), task_run)] {
+        let again = send(path, key, body).await;
+        assert_eq!(again.status(), 201, "{path}");
+        assert_eq!(again.headers()["idempotency-replayed"], "true");
+        assert_eq!(again.json::<Value>().await.unwrap()["id"], first["id"]);
+        let other = send(path, key, &json!({ "build": {}, "source": "https://example.com/b.git" })).await;
+        assert!(other.status().is_client_error());
+    }
+    assert_eq!(problem(send(RUNS, "c", &quick).await).await.1, "spec_invalid", "a new request is checked");
+}
