@@ -1,5 +1,6 @@
 //! What every handler shares, and the limits it holds to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub struct Config {
     /// How long the end waits for requests under way.
     pub drain: Duration,
     /// Where the service is reached from outside, without a `/` at the end: hooks' addresses and reports
-    /// hold it. `http://` and the listening address when absent.
+    /// hold it. The listening address when absent, which on loopback is one that hooks may have.
     pub public_url: Option<String>,
     /// Speak TLS with this certificate.
     pub tls: Option<TlsFiles>,
@@ -97,6 +98,8 @@ pub(crate) struct App(Arc<Shared>);
 
 pub(crate) struct Shared {
     config: Config,
+    /// Where it listens.
+    own: SocketAddr,
     pub(crate) database: Database,
     pub(crate) metrics: Metrics,
     pub(crate) changes: Changes,
@@ -112,13 +115,20 @@ pub(crate) struct Shared {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, database: Database, vault: Vault, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        own: SocketAddr,
+        database: Database,
+        vault: Vault,
+        stop: CancellationToken,
+    ) -> Self {
         let (metrics, changes) = (Metrics::new(), Changes::new());
         let limits = Limits::new(config.token_rate, config.hook_rate);
         let intake = Intake::new(config.delivery_limit, config.delivery_budget);
         let (inbox, outbox) = (Notify::new(), Notify::new());
         Self(Arc::new(Shared {
             config,
+            own,
             database,
             metrics,
             changes,
@@ -133,7 +143,19 @@ impl App {
 
     /// An address below the service's own, as others reach it.
     pub(crate) fn public(&self, path: &str) -> String {
-        format!("{}{path}", self.config.public_url.as_deref().unwrap_or_default())
+        match &self.config.public_url {
+            Some(url) => format!("{url}{path}"),
+            None => {
+                let scheme = if self.config.tls.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}{path}", self.own)
+            }
+        }
+    }
+
+    /// Whether a git host knows the way to [`App::public`]: on loopback it is on this machine, elsewhere somebody has
+    /// to say what the service is called.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.config.public_url.is_some() || self.own.ip().to_canonical().is_loopback()
     }
 
     pub(crate) fn config(&self) -> &Config {
