@@ -80,3 +80,9 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER address BEFORE INSERT ON slipway.outbox FOR EACH ROW EXECUTE FUNCTION slipway.address_report();
+
+-- Whose runs may build it: an id alone, which logs and answers hold, lets nobody of another registry at a source.
+-- Those that are there are of today, and can be uploaded again.
+DELETE FROM slipway.sources s WHERE NOT EXISTS (
+    SELECT FROM slipway.run_queue q JOIN slipway.runs r ON r.id = q.run_id WHERE r.spec -> 'source' ->> 'id' = s.id::text);
+ALTER TABLE slipway.sources ADD COLUMN registry text REFERENCES slipway.registries ON DELETE CASCADE;

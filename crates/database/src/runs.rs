@@ -221,8 +221,9 @@ impl Database {
         }
         if let SourceSpec::Upload { id: source } = &new.spec.source {
             let sealed = sqlx::query_scalar!(
-                r#"SELECT EXISTS (SELECT FROM slipway.sources WHERE id = $1 AND sealed_at IS NOT NULL) AS "sealed!""#,
-                source.0
+                r#"SELECT EXISTS (SELECT FROM slipway.sources WHERE id = $1 AND registry = $2 AND sealed_at IS NOT NULL) AS "sealed!""#,
+                source.0,
+                new.registry
             );
             if !sealed.fetch_one(&mut *transaction).await? {
                 return Err(Error::SourceNotFound(*source));

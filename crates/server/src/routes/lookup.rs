@@ -72,7 +72,7 @@ impl From<database::Error> for Problem {
         if let database::Error::SourceNotFound(source) = error {
             return Self::new(
                 &kind::SOURCE_NOT_FOUND,
-                format!("There is no complete upload {source}."),
+                format!("There is no complete upload {source} in this registry."),
                 "Upload the archive first: `POST …/sources` answers its id.",
             )
             .in_field("source");
