@@ -206,8 +206,24 @@ impl Database {
     /// its runs are made in the transaction that marks it done. Answers whether there was one.
     ///
     /// # Errors
-    /// The database is away; then the delivery waits on.
-    pub async fn work_delivery<F>(&self, decide: impl FnOnce(Inbox) -> F) -> Result<bool, Error>
+    /// The delivery that could not be worked off, where it came so far, and why. It waits on: see
+    /// [`Database::postpone_delivery`].
+    pub async fn work_delivery<F>(
+        &self,
+        decide: impl FnOnce(Inbox) -> F,
+    ) -> Result<bool, (Option<DeliveryId>, Error)>
+    where
+        F: Future<Output = Result<Worked, Error>>,
+    {
+        let mut at = None;
+        self.work_oldest(decide, &mut at).await.map_err(|error| (at, error))
+    }
+
+    async fn work_oldest<F>(
+        &self,
+        decide: impl FnOnce(Inbox) -> F,
+        at: &mut Option<DeliveryId>,
+    ) -> Result<bool, Error>
     where
         F: Future<Output = Result<Worked, Error>>,
     {
@@ -219,6 +235,7 @@ impl Database {
              ORDER BY d.next_try_at, d.id LIMIT 1 FOR UPDATE OF d SKIP LOCKED"
         );
         let Some(row) = row.fetch_optional(&mut *transaction).await? else { return Ok(false) };
+        *at = Some(DeliveryId(row.id));
         let inbox = Inbox {
             id: DeliveryId(row.id),
             registry: row.registry,
@@ -258,13 +275,13 @@ impl Database {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn postpone_deliveries(&self) -> Result<(), Error> {
+    pub async fn postpone_delivery(&self, delivery: DeliveryId) -> Result<(), Error> {
         sqlx::query!(
             "UPDATE slipway.deliveries SET tries = tries + 1, next_try_at = now() + make_interval(secs => least(300, power(2, tries))),
                  status = CASE WHEN tries >= 10 THEN 'failed' ELSE status END,
                  summary = CASE WHEN tries >= 10 THEN 'It could not be worked off; the service''s log says why.' ELSE summary END
-             WHERE id = (SELECT id FROM slipway.deliveries WHERE status = 'received' AND next_try_at <= now()
-                 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+             WHERE id = $1 AND status = 'received'",
+            delivery.0
         )
         .execute(&self.pool)
         .await?;

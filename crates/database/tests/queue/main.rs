@@ -4,6 +4,7 @@
 mod cancelling;
 mod forgetting;
 mod functions;
+mod inbox;
 mod leasing;
 mod lists;
 mod logs;

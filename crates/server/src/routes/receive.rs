@@ -94,8 +94,7 @@ pub(crate) async fn receive(
         }
     };
     let name = sealed_name(hook);
-    let secrets =
-        found.sealed.iter().map(|sealed| app.vault.unseal(&name, sealed)).collect::<Result<Vec<_>, _>>()?;
+    let secrets = opened(&app, &name, &found.sealed)?;
     let sent = Sent { host: found.hook.host, secrets, headers: as_sent(&headers), body };
     let (sent, verified) = sent.verify(found.now).await?;
     let verified = verified.map_err(|refused| {
@@ -130,6 +129,16 @@ pub(crate) async fn receive(
     app.metrics.delivered(found.hook.host, if again { "again" } else { "stored" });
     app.inbox.notify_one();
     Ok((status, Json(ReceivedBody { delivery: delivery.0, again })).into_response())
+}
+
+/// The present secret, and the one before where it can be opened: it is of no use to refuse everything for its sake.
+fn opened(app: &App, name: &str, sealed: &[Vec<u8>]) -> Result<Vec<vault::Secret>, vault::Error> {
+    let mut sealed = sealed.iter().map(|sealed| app.vault.unseal(name, sealed));
+    let present = sealed.next().transpose()?;
+    let before = sealed.filter_map(|before| {
+        before.inspect_err(|error| tracing::warn!(%error, "a hook's old secret can't be opened")).ok()
+    });
+    Ok(present.into_iter().chain(before).collect())
 }
 
 /// A hook that may have another delivery. Nothing of a body is read before, and nothing is remembered of an address

@@ -166,3 +166,19 @@ async fn two_secrets_are_good_while_one_is_changed_and_one_afterwards() {
         assert_eq!(new.deliver(&new.sent("push-to-branch", 4)).await.status(), 202, "{name}: the new one");
     }
 }
+
+/// A secret of before, sealed with a key that is gone, is no reason to refuse the present one.
+#[tokio::test]
+async fn an_old_secret_that_cannot_be_opened_is_left_aside() {
+    let desk = Desk::open().await;
+    desk.world
+        .db
+        .execute(
+            "UPDATE slipway.hooks SET sealed_before = 'broken', before_until = now() + interval '1 hour'",
+        )
+        .await;
+    for hook in desk.hooks() {
+        let answer = hook.deliver(&hook.sent("push-to-branch", 1)).await;
+        assert_eq!(answer.status(), 202, "{}", hook.sender.name);
+    }
+}
