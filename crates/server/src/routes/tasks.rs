@@ -44,14 +44,16 @@ pub(crate) struct ListQuery {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
     responses(
-        (status = 200, description = "A page, by name", body = TaskPage),
+        (status = 200, description = "A page, by name", body = TaskPage, headers(
+            ("Link" = Option<String>, description = "The next page, `rel=\"next\"`; absent on the last one")
+        )),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn list_tasks(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
     QueryOf(query): QueryOf<ListQuery>,
-) -> Result<Json<TaskPage>, Problem> {
+) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let limit = limit(query.limit)?;
     let after = query.cursor.as_deref().map(cursor::read_text).transpose()?;
@@ -59,7 +61,10 @@ pub(crate) async fn list_tasks(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| cursor::write_text(&row.name));
-    Ok(Json(TaskPage { tasks: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    let address = format!("/v1/registries/{}/tasks", registry.name);
+    let link = next_cursor.as_ref().map(|next| cursor::link(&address, limit, &[], next));
+    let page = TaskPage { tasks: rows.into_iter().map(Into::into).collect(), next_cursor };
+    Ok((link.unwrap_or_default(), Json(page)).into_response())
 }
 
 /// Make a task.

@@ -197,3 +197,70 @@ async fn a_key_is_looked_up_before_what_the_request_names() {
     }
     assert_eq!(problem(send(RUNS, "c", &quick).await).await.1, "spec_invalid", "a new request is checked");
 }
+
+/// The ids of a list's pages, with `between` after each but the last; each page is where Link says.
+async fn pages(world: &World, list: &str, kind: &str, between: impl AsyncFn()) -> Vec<String> {
+    let (mut path, mut seen) = (list.to_owned(), Vec::new());
+    loop {
+        let answer = world.get(&path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        let page: Value = answer.json().await.unwrap();
+        let name = |thing: &Value| thing["id"].as_str().unwrap().to_owned();
+        seen.extend(page[kind].as_array().unwrap().iter().map(name));
+        assert_eq!(link.is_some(), page["next_cursor"].is_string(), "{page}");
+        let Some(link) = link else { return seen };
+        assert!(link.ends_with("; rel=\"next\""), "{link}");
+        path = link[1..link.find('>').unwrap()].to_owned();
+        between().await;
+    }
+}
+
+#[tokio::test]
+async fn pages_shift_for_nothing_that_comes_meanwhile_whatever_the_filter() {
+    let world = World::new().await;
+    let tasks = "/v1/registries/local/tasks";
+    for name in ["a", "b"] {
+        let task = json!({ "name": name, "build": { "source": "https://example.com/a.git" } });
+        assert_eq!(world.post(tasks).json(&task).send().await.unwrap().status(), 201);
+    }
+    let run = async |task: &str| {
+        let made = json_of(world.post(&format!("{tasks}/{task}/runs")).json(&json!({}))).await;
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (mut all, mut of_a) = (Vec::new(), Vec::new());
+    for number in 0..7 {
+        let task = if number % 2 == 0 { "a" } else { "b" };
+        let id = run(task).await;
+        all.insert(0, id.clone());
+        if task == "a" {
+            of_a.insert(0, id);
+        }
+    }
+    let more = async || {
+        run("a").await;
+        run("b").await;
+    };
+    let found = pages(&world, &format!("{RUNS}?limit=2&task=a&status=queued"), "runs", &more).await;
+    assert_eq!(found, of_a);
+    let found = pages(&world, &format!("{RUNS}?limit=3"), "runs", async || ()).await;
+    assert!(found.ends_with(&all), "{found:?}");
+
+    let deliver = "INSERT INTO slipway.deliveries (id, registry, hook_id, sender_id, event, headers, body, status)
+        SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0') || left(md5(s), 16))::uuid,
+            'local', h.id, gen_random_uuid(), 'push', '[]', '{}', s
+        FROM slipway.hooks h, unnest(ARRAY['matched', 'ignored']) s";
+    let hook = json!({ "name": "hub", "host": "github" });
+    world.post("/v1/registries/local/hooks").json(&hook).send().await.unwrap();
+    for _ in 0..5 {
+        world.db.execute(deliver).await;
+    }
+    let ignored =
+        "SELECT string_agg(id::text, ' ' ORDER BY id DESC) FROM slipway.deliveries WHERE status = 'ignored'";
+    let expected = world.db.text(ignored).await.unwrap();
+    let list = "/v1/registries/local/deliveries?limit=2&status=ignored";
+    let found = pages(&world, list, "deliveries", async || world.db.execute(deliver).await).await;
+    assert_eq!(found.join(" "), expected);
+    let found = pages(&world, &format!("{tasks}?limit=1"), "tasks", async || ()).await;
+    assert_eq!(found.len(), 2);
+}
