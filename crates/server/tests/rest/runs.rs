@@ -264,3 +264,39 @@ async fn pages_shift_for_nothing_that_comes_meanwhile_whatever_the_filter() {
     let found = pages(&world, &format!("{tasks}?limit=1"), "tasks", async || ()).await;
     assert_eq!(found.len(), 2);
 }
+
+#[tokio::test]
+async fn an_older_run_that_ends_later_says_which_newer_one_has_its_tag() {
+    let world = World::new().await;
+    let task = json!({ "name": "app", "build": { "source": "https://example.com/a.git", "images": ["app", "app:{{.Run.ID}}"] } });
+    world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        runs.push(json_of(world.post("/v1/registries/local/tasks/app/runs").json(&json!({}))).await);
+    }
+    let mut publications = std::collections::BTreeMap::new();
+    for _ in 0..2 {
+        let leased = world.lease().await;
+        world.announce(&leased).await;
+        world.build(&leased).await;
+        let publication =
+            world.db.publisher.lease_publication(uuid::Uuid::now_v7(), world.store).await.unwrap().unwrap();
+        publications.insert(leased.run.to_string(), publication);
+    }
+    for run in runs.iter().rev() {
+        let lease = &publications[run["id"].as_str().unwrap()].lease;
+        world.db.publisher.begin_manifest(lease).await.unwrap();
+        world.db.publisher.published(lease, &crate::world::digest('1')).await.unwrap();
+    }
+    let shown =
+        async |run: &Value| json_of(world.get(&format!("{RUNS}/{}", run["id"].as_str().unwrap()))).await;
+    let (older, newer) = (shown(&runs[0]).await, shown(&runs[1]).await);
+    for run in [&older, &newer] {
+        assert_eq!(run["status"], "succeeded", "{run}");
+        assert_eq!(run["images"][1]["tag_skipped"], Value::Null, "a name of its own is no other's: {run}");
+    }
+    assert_eq!(older["images"][0]["tag_skipped"], json!({ "superseded_by": newer["id"] }), "{older}");
+    assert_eq!(newer["images"][0]["tag_skipped"], Value::Null, "{newer}");
+    let listed = json_of(world.get(&format!("{RUNS}?task=app"))).await;
+    assert_eq!(listed["runs"][1]["images"], older["images"]);
+}
