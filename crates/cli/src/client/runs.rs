@@ -24,7 +24,11 @@ pub(crate) enum RunCommand {
 {NOUN_EXIT_CODES}"))]
     List(ListArgs),
     /// Show a run: what it built, what started it, what it pushed.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway run show RUN
+  slipway run show RUN --json
+
+{NOUN_EXIT_CODES}"))]
     Show(ShowArgs),
     /// Cancel a run.
     Cancel(CancelArgs),
