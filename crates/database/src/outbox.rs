@@ -33,6 +33,8 @@ pub struct OutboxRow {
     /// `run.queued`, `run.started` or `run.finished`.
     pub event: String,
     pub report: Report,
+    /// `host[:port]` that it goes to.
+    pub host: String,
     /// Before this one.
     pub tries: i32,
     /// Of the run, when this was read: it may have moved on since.
@@ -49,35 +51,32 @@ struct Target {
 }
 
 impl Database {
-    /// Takes what is due; the next try of each is `pause` seconds away, whatever becomes of this one.
+    /// Takes what has been due longest, but for what goes to `busy` hosts; its next try is `pause` seconds away,
+    /// whatever becomes of this one.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn take_outbox(&self, limit: i64, pause: i32) -> Result<Vec<OutboxRow>, Error> {
-        let rows = sqlx::query!(
+    pub async fn take_report(&self, busy: &[String], pause: i32) -> Result<Option<OutboxRow>, Error> {
+        let row = sqlx::query!(
             r#"UPDATE slipway.outbox SET next_try_at = now() + make_interval(secs => $2)
-             WHERE id IN (SELECT id FROM slipway.outbox WHERE status = 'waiting' AND next_try_at <= now()
-                 ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-             RETURNING id, run_id, registry, kind, event, target, tries, changes, created_at, now() AS "taken_at!""#,
-            limit,
+             WHERE id = (SELECT id FROM slipway.outbox WHERE status = 'waiting' AND next_try_at <= now() AND host <> ALL($1)
+                 ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+             RETURNING id, run_id, registry, kind, event, target, host, tries, changes, created_at, now() AS "taken_at!""#,
+            busy,
             f64::from(pause)
         );
-        let rows = rows.fetch_all(&self.pool).await?;
-        rows.into_iter()
-            .map(|row| {
-                let report = match row.kind.as_str() {
-                    "commit_status" => Report::CommitStatus,
-                    _ => {
-                        let Target { url, credential } = read("an outbox target", row.target)?;
-                        Report::Webhook { url, credential }
-                    }
-                };
-                let (id, run, tries, changes) = (row.id, RunId(row.run_id), row.tries, row.changes);
-                let (registry, event, created_at, taken_at) =
-                    (row.registry, row.event, row.created_at, row.taken_at);
-                Ok(OutboxRow { id, run, registry, event, report, tries, changes, created_at, taken_at })
-            })
-            .collect()
+        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let report = match row.kind.as_str() {
+            "commit_status" => Report::CommitStatus,
+            _ => {
+                let Target { url, credential } = read("an outbox target", row.target)?;
+                Report::Webhook { url, credential }
+            }
+        };
+        let (id, run, tries, changes) = (row.id, RunId(row.run_id), row.tries, row.changes);
+        let (registry, event, host) = (row.registry, row.event, row.host);
+        let (created_at, taken_at) = (row.created_at, row.taken_at);
+        Ok(Some(OutboxRow { id, run, registry, event, report, host, tries, changes, created_at, taken_at }))
     }
 
     /// It arrived. A run that moved meanwhile is told once more.

@@ -2,6 +2,7 @@
 //! stations hand to one another. In: nothing. Out: types. Deliberately absent: any I/O, any clock.
 
 mod access;
+mod address;
 mod cause;
 mod digest;
 mod failure;
@@ -19,6 +20,7 @@ mod task;
 pub mod template;
 
 pub use access::{CredentialKind, Role, SignIn};
+pub use address::check_repository;
 pub use cause::{Cause, HookEvent};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::{Blame, Failure, Location};

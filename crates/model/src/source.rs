@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::check_http;
 use crate::ssh::is_short;
 use crate::{SourceId, SshAddress};
 
@@ -143,40 +144,10 @@ fn is_http(url: &str) -> bool {
 }
 
 fn validate_url(url: &str) -> Result<(), InvalidSource> {
-    if url.starts_with("ssh://") || is_short(url) {
-        return SshAddress::parse(url).map(drop);
+    match url.starts_with("ssh://") || is_short(url) {
+        true => SshAddress::parse(url).map(drop),
+        false => check_http(url),
     }
-    let Some((scheme, rest)) = url.split_once("://").filter(|_| is_http(url)) else {
-        // What stands before an `@` may be a password.
-        let shown = if url.contains('@') { "This".to_owned() } else { format!("`{url}`") };
-        return refuse(
-            format!("{shown} is not a git address this service can fetch."),
-            "Write it as https://host/owner/repository.git, ssh://git@host/owner/repository.git or \
-             git@host:owner/repository.git.",
-        );
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if host.contains('@') {
-        return refuse(
-            format!(
-                "The address at host `{}` carries a user or password.",
-                host.rsplit('@').next().unwrap_or("")
-            ),
-            "Take the credential out of the address: it would end up in logs.",
-        );
-    }
-    let begins_with_dash = host.starts_with('-') || path.split('/').any(|part| part.starts_with('-'));
-    if host.is_empty()
-        || path.is_empty()
-        || begins_with_dash
-        || url.chars().any(|c| c.is_control() || c == ' ')
-    {
-        return refuse(
-            format!("`{scheme}://{rest}` has a missing or forbidden host or path."),
-            "Neither may be empty, hold blanks, or begin with `-`.",
-        );
-    }
-    Ok(())
 }
 
 /// The rules of `git check-ref-format` that matter here, and no leading `-`.

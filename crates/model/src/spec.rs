@@ -21,8 +21,8 @@ pub struct BuildSpec {
     /// Path of the Dockerfile within the context.
     #[serde(default = "default_dockerfile")]
     pub dockerfile: String,
-    /// `repository:tag` within the run's registry; the first names the build in lists. Empty: the
-    /// image is built and pushed nowhere.
+    /// `repository:tag` within the run's registry, whose address is left out of them; the first names the build in
+    /// lists. Empty: the image is built and pushed nowhere.
     #[serde(default)]
     pub images: Vec<String>,
     /// The stage to build; the last one when absent.
@@ -137,7 +137,7 @@ impl BuildSpec {
                 return refuse(
                     "images",
                     error.to_string(),
-                    "Write `repository:tag`, without a registry's address.",
+                    "Write `repository:tag`; only the address of the run's own registry may stand before it.",
                 );
             }
         }

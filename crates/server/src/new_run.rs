@@ -14,6 +14,14 @@ use crate::http::problem::Problem;
 const DATE: &[time::format_description::BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]-[hour][minute][second]z");
 
+/// Leaves out of names what they may say of the registry, as ACR's users write them: `{{.Run.Registry}}/app:1` and
+/// `team.azurecr.io/app:1` are `app:1` there.
+pub(crate) fn leave_out_registry(images: &mut [String], registry: &Registry) {
+    for image in images {
+        *image = ImageReference::without_registry(image, &registry.address).to_owned();
+    }
+}
+
 /// Fills the run's fields into the names of its images. The time is the one in the run's id.
 ///
 /// # Errors
@@ -110,7 +118,7 @@ fn fields(run: &NewRun, registry: &Registry) -> RunFields {
         fields = fields.with("TaskName", task);
     }
     if let SourceSpec::Git { url, reference, .. } = &run.spec.source {
-        fields = fields.with("Repository", url);
+        fields = fields.with("Repository", url).with_commit_to_follow();
         let commit = run.cause.event().and_then(|event| event.commit.as_deref());
         let is_commit =
             |text: &&str| matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());

@@ -62,11 +62,11 @@ pub(crate) fn documented(config: &Config, app: Option<&App>) -> OpenApiRouter<Ap
         .merge(for_role(administrators(), Role::Administrator))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.answer_timeout))
         .layer(DefaultBodyLimit::max(config.body_limit));
-    // A git host gives a delivery ten seconds; its body is limited by what hosts send.
+    // A git host gives a delivery ten seconds. `intake` limits its body.
     let deliveries = OpenApiRouter::new()
         .routes(routes!(receive::receive))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.upload_pause))
-        .layer(DefaultBodyLimit::max(config.delivery_limit));
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.delivery_timeout))
+        .layer(DefaultBodyLimit::disable());
     // Takes as long as its bytes keep coming.
     let uploads = OpenApiRouter::new().routes(routes!(upload_source::upload_source));
     let uploads = for_role(uploads, Role::Submitter).layer(DefaultBodyLimit::disable());

@@ -29,11 +29,8 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let address = listener.local_addr()?;
     check_listen_address(address, &config)?;
-    let mut config = config;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    config.public_url.get_or_insert_with(|| format!("{scheme}://{address}"));
     let tls = config.tls.clone().map(|files| Tls::load(&files)).transpose()?;
-    let app = App::new(config, database, vault, stop.clone());
+    let app = App::new(config, address, database, vault, stop.clone());
     let duties = duties::start(&app);
     if let Some(tls) = tls.clone() {
         let stop = stop.clone();

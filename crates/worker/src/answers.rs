@@ -264,7 +264,11 @@ async fn source_chunk(database: &Database, lease: &Lease, chunk: i32) -> Result<
 }
 
 fn out_of_order() -> Failure {
-    Failure::service("port_protocol", "The cell asked for what this run does not declare.", "")
+    Failure::service(
+        "port_protocol",
+        "The cell asked for what this run does not declare.",
+        "It is a defect of this service, or something broke out of its sandbox: keep the worker's log.",
+    )
 }
 
 fn blob_missing(digest: &model::Digest) -> Failure {

@@ -241,7 +241,11 @@ fn unreachable_host(url: &Url, why: &dyn std::fmt::Display) -> Failure {
 }
 
 fn broke_off(url: &Url, why: &dyn std::fmt::Display) -> Failure {
-    Failure::service("repository_unreachable", format!("The git host {} broke off: {why}.", host(url)), "")
+    Failure::service(
+        "repository_unreachable",
+        format!("The git host {} broke off: {why}.", host(url)),
+        "It is tried again while the run has attempts left; a proxy between may cut what takes long.",
+    )
 }
 
 fn moved(from: &Url, to: &Url) -> Failure {

@@ -40,7 +40,12 @@ async fn copy(
     while let Some(part) = bytes.next().await {
         let part = part?;
         writer.write_all(&part).await.map_err(|error| {
-            Failure::service("port_protocol", format!("The cell stopped reading a stream: {error}."), "")
+            let message = format!("The cell stopped reading a stream: {error}.");
+            Failure::service(
+                "port_protocol",
+                message,
+                "It mostly was ended meanwhile; the run is tried again.",
+            )
         })?;
         length += part.len() as u64;
         if let Some(hash) = &mut hash {

@@ -16,10 +16,17 @@ use super::{NOUN_EXIT_CODES, ServiceArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialCommand {
     /// List credentials.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway credential list
+  slipway credential list --registry prod --json
+
+{NOUN_EXIT_CODES}"))]
     List(ServiceArgs),
     /// Show a credential, without its secret.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway credential show github
+
+{NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Keep a credential, over one of that name if there is one.
     #[command(after_help = format!("Examples:
@@ -34,7 +41,10 @@ machine see those. The line end behind a secret of one line is left away.
 {NOUN_EXIT_CODES}"))]
     Set(SetArgs),
     /// Forget a credential. One that a task or a sign-in names is kept.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway credential delete npm --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
 }
 

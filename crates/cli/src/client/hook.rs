@@ -16,10 +16,16 @@ use super::{NOUN_EXIT_CODES, ServiceArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum HookCommand {
     /// List hooks.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway hook list
+
+{NOUN_EXIT_CODES}"))]
     List(ServiceArgs),
     /// Show a hook, without address and secret.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway hook show github
+
+{NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Make a hook; its address and secret are printed once.
     #[command(after_help = format!("Examples:
@@ -30,7 +36,11 @@ pub(crate) enum HookCommand {
 {NOUN_EXIT_CODES}"))]
     Create(CreateArgs),
     /// Change which repositories a hook may bring events of.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway hook update github --repository https://example.com/team/app
+  slipway hook update github --any
+
+{NOUN_EXIT_CODES}"))]
     Update(UpdateArgs),
     /// Give a hook a new secret, printed once; the old one stays good for a while.
     #[command(after_help = format!("Example:
@@ -39,7 +49,10 @@ pub(crate) enum HookCommand {
 {NOUN_EXIT_CODES}"))]
     Rotate(RotateArgs),
     /// Remove a hook and its deliveries.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway hook delete github --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
 }
 

@@ -2,12 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cancelling;
+mod forgetting;
 mod functions;
+mod inbox;
 mod leasing;
+mod lists;
 mod logs;
 mod making;
 mod moves;
 mod publishing;
+mod reports;
 mod rescuing;
 mod steps;
 mod walls;

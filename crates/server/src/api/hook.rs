@@ -97,7 +97,7 @@ pub struct Delivery {
     pub worked_at: Option<OffsetDateTime>,
     /// Bytes of the body.
     pub size: i64,
-    /// Without those that hold a secret; only of one delivery.
+    /// Those that a host says something of the delivery by; only of one delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Vec<(String, String)>>,
     /// As it was sent; only of one delivery.

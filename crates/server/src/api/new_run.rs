@@ -37,8 +37,8 @@ pub struct Build {
     #[serde(default = "default_dockerfile")]
     #[schema(example = "Dockerfile")]
     pub dockerfile: String,
-    /// `repository:tag` within the registry, at most 20. None: the image is built and pushed nowhere. Fields
-    /// of the run may stand in them: `{{.Run.ID}}`, `{{.Run.Commit}}`, `{{.Run.Branch}}`, ….
+    /// `repository:tag` within the registry, at most 20; the registry's own address may stand before it, and is left
+    /// out. None: the image is built and pushed nowhere. Fields of the run may stand in them: `{{.Run.ID}}`, `{{.Run.Commit}}`, `{{.Run.Branch}}`, ….
     #[serde(default)]
     #[schema(example = json!(["team/app:1"]))]
     pub images: Vec<String>,

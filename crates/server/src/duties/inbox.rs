@@ -13,10 +13,11 @@ pub(crate) async fn work(app: App) {
         match app.database.work_delivery(|inbox| decide(&app, inbox)).await {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => {
-                tracing::error!(%error, "a delivery could not be worked off");
-                if let Err(error) = app.database.postpone_deliveries().await {
-                    tracing::warn!(%error, "the delivery could not be put back either");
+            Err((None, error)) => tracing::warn!(%error, "the inbox could not be read"),
+            Err((Some(delivery), error)) => {
+                tracing::error!(%delivery, %error, "a delivery could not be worked off");
+                if let Err(error) = app.database.postpone_delivery(delivery).await {
+                    tracing::warn!(%delivery, %error, "the delivery could not be put back either");
                 }
             }
         }

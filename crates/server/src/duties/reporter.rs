@@ -1,17 +1,20 @@
 //! The reporter: tells git hosts and receivers of webhooks what the outbox holds, and again after a
 //! pause where it was not heard. Any number of servers may.
 
+use std::collections::HashMap;
+
 use database::{OUTBOX_TRIES, OutboxRow};
-use futures_util::{StreamExt, stream};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::App;
 use crate::reports::{self, NotSent};
 
-/// Taken in one go; and so many are sent side by side, so that a slow receiver holds up no other.
-const BATCH: i64 = 64;
-const SIDE_BY_SIDE: usize = 16;
-/// A row that was taken is nobody else's for so many seconds.
-const TAKEN: i32 = 60;
+/// So many are sent side by side, and so many of them to one host: one that does not answer holds up its own alone.
+const SIDE_BY_SIDE: usize = 32;
+const TO_ONE_HOST: usize = 4;
+/// A row that was taken is nobody else's for so many seconds: longer than a request and what is written about it take.
+const TAKEN: i32 = 120;
 /// Seconds before each further try: Standard Webhooks' schedule, without its longest steps for the first.
 const PAUSES: [i32; 9] = [5, 30, 300, 1800, 7200, 18000, 36000, 50400, 72000];
 
@@ -24,30 +27,53 @@ pub(crate) async fn report(app: App) {
             return;
         }
     };
+    let mut sending = FuturesUnordered::new();
+    let mut hosts = Hosts::default();
     loop {
-        let full = match app.database.take_outbox(BATCH, TAKEN).await {
-            Ok(rows) => {
-                let full = rows.len() as i64 == BATCH;
-                let tell = stream::iter(rows).for_each_concurrent(SIDE_BY_SIDE, |row| tell(&app, &http, row));
-                tokio::select! {
-                    () = tell => {}
-                    () = app.stop.cancelled() => return,
+        while sending.len() < SIDE_BY_SIDE {
+            match app.database.take_report(&hosts.busy(), TAKEN).await {
+                Ok(Some(row)) => {
+                    hosts.begin(&row.host);
+                    let host = row.host.clone();
+                    sending.push(tell(&app, &http, row).map(|()| host));
                 }
-                full
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox could not be read");
+                    break;
+                }
             }
-            Err(error) => {
-                tracing::warn!(%error, "the outbox could not be read");
-                false
-            }
-        };
-        if full {
-            continue;
         }
         tokio::select! {
+            Some(host) = sending.next() => hosts.end(&host),
             () = app.outbox.notified() => {}
             () = tokio::time::sleep(app.config().work_every) => {}
             () = app.stop.cancelled() => return,
         }
+    }
+}
+
+/// How much is being sent to whom.
+#[derive(Debug, Default)]
+struct Hosts(HashMap<String, usize>);
+
+impl Hosts {
+    fn begin(&mut self, host: &str) {
+        *self.0.entry(host.to_owned()).or_default() += 1;
+    }
+
+    fn end(&mut self, host: &str) {
+        if let Some(count) = self.0.get_mut(host) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(host);
+            }
+        }
+    }
+
+    /// Those that get no more for now.
+    fn busy(&self) -> Vec<String> {
+        self.0.iter().filter(|(_, count)| **count >= TO_ONE_HOST).map(|(host, _)| host.clone()).collect()
     }
 }
 

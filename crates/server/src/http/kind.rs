@@ -69,6 +69,7 @@ kinds! {
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Slipway failed"
     DISK_FULL "disk_full" INSUFFICIENT_STORAGE "The database's disk is full"
     DATABASE_UNAVAILABLE "database_unavailable" SERVICE_UNAVAILABLE "The database can't be reached"
+    BUSY "busy" SERVICE_UNAVAILABLE "Too much came at once"
     NOT_READY "not_ready" SERVICE_UNAVAILABLE "The service can't take work yet"
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod extract;
 pub(crate) mod host;
+pub(crate) mod intake;
 pub(crate) mod kind;
 pub(crate) mod limit;
 pub(crate) mod problem;

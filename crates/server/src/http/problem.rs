@@ -58,6 +58,10 @@ impl Problem {
         Self { kind, detail: detail.into(), hint: hint.into(), field: None, headers: Vec::new() }
     }
 
+    pub(crate) fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
     /// The same problem, naming the part of the request.
     pub(crate) fn in_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());

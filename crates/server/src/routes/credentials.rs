@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use database::{CredentialRow, Deleted, NewCredential as NewRow};
-use model::CredentialKind;
+use database::{CredentialRow, Deleted, NewCredential as NewRow, PutCredential};
+use model::{CredentialKind, Role};
 use serde::Deserialize;
 
 use super::lookup::find_registry;
@@ -12,7 +12,8 @@ use super::names::check_name;
 use crate::App;
 use crate::api::{Credential, CredentialList, NewCredential};
 use crate::git_key;
-use crate::http::extract::{JsonOf, PathOf};
+use crate::http::auth::Caller;
+use crate::http::extract::{PathOf, SecretJsonOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -48,27 +49,43 @@ pub(crate) async fn list_credentials(
 
 /// Keep a credential.
 ///
-/// Over one of that name, if there is one. The secret is encrypted at once, and no request shows it again.
+/// Over one of that name, if there is one; that of a registry's sign-in only by an administrator. The secret is encrypted at once, and no request shows it again.
 #[utoipa::path(put, path = "/v1/registries/{registry}/credentials/{credential}", tag = "credentials", operation_id = "putCredential",
     params(("registry" = String, Path, example = "local"), ("credential" = String, Path, example = "github")),
     request_body = NewCredential,
     responses(
         (status = 200, description = "Kept", body = Credential),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`in_use`: it keeps its kind", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`name_invalid` or `credential_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn put_credential(
     State(app): State<App>,
+    caller: Caller,
     PathOf(path): PathOf<CredentialPath>,
-    JsonOf(new): JsonOf<NewCredential>,
+    SecretJsonOf(new): SecretJsonOf<NewCredential>,
 ) -> Result<Json<Credential>, Problem> {
     let registry = find_registry(&app, &path.registry).await?;
     check_name(&path.credential)?;
     validate(&new)?;
+    if registry.sign_in.credential() == Some(path.credential.as_str()) {
+        // It says as whom is pushed: that is the registry's, not a build's.
+        caller.check(Role::Administrator, Some(&registry.name))?;
+    }
     let sealed = app.vault.seal(&sealed_name(&registry.name, &path.credential), &new.secret)?;
     let NewCredential { kind, username, known_hosts, .. } = new;
     let row = NewRow { registry: registry.name, name: path.credential, kind, username, known_hosts, sealed };
-    Ok(Json(app.database.put_credential(&row).await?.into()))
+    match app.database.put_credential(&row).await? {
+        PutCredential::Kept(row) => Ok(Json(row.into())),
+        PutCredential::InUse => Err(Problem::new(
+            &kind::IN_USE,
+            format!(
+                "The credential `{}` is in use, and keeps its kind; one of a registry its user too.",
+                row.name
+            ),
+            "Write its secret anew as the same kind, or keep another credential and name that.",
+        )),
+    }
 }
 
 /// Look at a credential.
@@ -105,8 +122,11 @@ pub(crate) async fn delete_credential(
         Deleted::NotFound => Err(not_found(&path.credential)),
         Deleted::InUse(users) => Err(Problem::new(
             &kind::IN_USE,
-            format!("{users} tasks or sign-ins name the credential `{}`.", path.credential),
-            "Change them first.",
+            format!(
+                "{users} tasks, webhooks, sign-ins, unfinished runs or waiting reports need the credential `{}`.",
+                path.credential
+            ),
+            "Change the first of these; the others end by themselves.",
         )),
     }
 }

@@ -2,11 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use database::RunFilter;
 use model::RunStatus;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::cursor;
@@ -59,20 +57,12 @@ pub(crate) async fn list_runs(
     let filter = RunFilter { status: query.status, task: query.task };
     let page = app.database.list_runs(&registry.name, &filter, cursor, limit).await?;
     let next_cursor = page.next.map(cursor::write);
-    let link = next_cursor.as_ref().and_then(|next| {
-        let mut also = filter.status.map_or_else(String::new, |status| format!("&status={status}"));
-        also.extend(
-            filter.task.iter().map(|task| format!("&task={}", utf8_percent_encode(task, NON_ALPHANUMERIC))),
-        );
-        let address = runs_address(&registry.name);
-        HeaderValue::from_str(&format!("<{address}?limit={limit}{also}&cursor={next}>; rel=\"next\"")).ok()
+    let link = next_cursor.as_ref().map(|next| {
+        let filters = [("status", filter.status.map(RunStatus::as_str)), ("task", filter.task.as_deref())];
+        cursor::link(&runs_address(&registry.name), limit, &filters, next)
     });
     let runs = page.runs.into_iter().map(|run| show(&registry, run)).collect();
-    let mut response = Json(RunPage { runs, next_cursor }).into_response();
-    if let Some(link) = link {
-        response.headers_mut().insert(header::LINK, link);
-    }
-    Ok(response)
+    Ok((link.unwrap_or_default(), Json(RunPage { runs, next_cursor })).into_response())
 }
 
 pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {

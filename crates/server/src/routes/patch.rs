@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::http::extract::without_values;
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -20,7 +21,8 @@ pub(crate) fn patched<T: Serialize + DeserializeOwned>(
     merge(&mut value, Value::Object(patch));
     serde_json::from_value(value).map_err(|error| {
         let hint = "The body is a JSON merge patch: fields that are there replace, `null` removes. /openapi.json has the schema.";
-        Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {error}."), hint).in_field("body")
+        let said = without_values(&error.to_string());
+        Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {said}."), hint).in_field("body")
     })
 }
 

@@ -71,7 +71,8 @@ pub(crate) async fn create_registry(
 
 /// Change a registry.
 ///
-/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well.
+/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well; those that
+/// were pushed are shown with the address they were pushed to.
 #[utoipa::path(patch, path = "/v1/registries/{registry}", tag = "registries", operation_id = "changeRegistry",
     params(("registry" = String, Path, example = "local")),
     request_body = RegistryPatch,
@@ -167,6 +168,11 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
 
 /// `host[:port]`: what is wrong with it, and what to write.
 fn check_address(address: &str) -> Result<(), (String, String)> {
+    if address.contains('@') {
+        let hint =
+            "Write a host's name alone; how to sign in is `sign_in`, with a credential that is kept apart.";
+        return Err(("The address carries a user or a password.".to_owned(), hint.to_owned()));
+    }
     let shown: String = address.chars().take(200).collect();
     if let Some((scheme, rest)) = address.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
@@ -303,9 +309,11 @@ mod tests {
             ("-x.example", "host's name"),
             ("a b.example", "host's name"),
             ("user@host.example", "host's name"),
+            ("https://user:geheim@host.example", "host's name"),
         ] {
             let (message, said) = check_address(bad).expect_err(bad);
             assert!(said.contains(hint), "{bad}: {message} {said}");
+            assert!(!format!("{message}{said}").contains("geheim"), "{message} {said}");
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::git_key;
 use crate::http::extract::{JsonOf, PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
+use crate::new_run::leave_out_registry;
 
 /// `{registry}/tasks/{task}`
 #[derive(Debug, Deserialize)]
@@ -44,14 +45,16 @@ pub(crate) struct ListQuery {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
     responses(
-        (status = 200, description = "A page, by name", body = TaskPage),
+        (status = 200, description = "A page, by name", body = TaskPage, headers(
+            ("Link" = Option<String>, description = "The next page, `rel=\"next\"`; absent on the last one")
+        )),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn list_tasks(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
     QueryOf(query): QueryOf<ListQuery>,
-) -> Result<Json<TaskPage>, Problem> {
+) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let limit = limit(query.limit)?;
     let after = query.cursor.as_deref().map(cursor::read_text).transpose()?;
@@ -59,7 +62,10 @@ pub(crate) async fn list_tasks(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| cursor::write_text(&row.name));
-    Ok(Json(TaskPage { tasks: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    let address = format!("/v1/registries/{}/tasks", registry.name);
+    let link = next_cursor.as_ref().map(|next| cursor::link(&address, limit, &[], next));
+    let page = TaskPage { tasks: rows.into_iter().map(Into::into).collect(), next_cursor };
+    Ok((link.unwrap_or_default(), Json(page)).into_response())
 }
 
 /// Make a task.
@@ -84,7 +90,8 @@ pub(crate) async fn create_task(
     let registry = find_registry(&app, &registry).await?;
     let NewTask { name, build, enabled, triggers, notify } = new;
     check_name(&name)?;
-    let spec = TaskSpec { build: build.into(), enabled, triggers, notify };
+    let mut spec = TaskSpec { build: build.into(), enabled, triggers, notify };
+    leave_out_registry(&mut spec.build.images, &registry);
     validate(&app, &registry.name, &spec).await?;
     let repository = spec.build.source.repository();
     let made = app.database.create_task(&registry.name, &name, &spec, repository.as_deref()).await?;
@@ -132,6 +139,7 @@ pub(crate) async fn change_task(
     headers: HeaderMap,
     JsonOf(patch): JsonOf<Map<String, Value>>,
 ) -> Result<Response, Problem> {
+    let registry = find_registry(&app, &path.registry).await?;
     // Without If-Match a change that came between is no reason to fail: the patch is applied to it.
     for _ in 0..5 {
         let there = find_task(&app, &path).await?;
@@ -142,7 +150,8 @@ pub(crate) async fn change_task(
             }
         }
         let change: TaskChange = patched(&TaskChange::from(there.spec), patch.clone())?;
-        let spec = TaskSpec::from(change);
+        let mut spec = TaskSpec::from(change);
+        leave_out_registry(&mut spec.build.images, &registry);
         validate(&app, &there.registry, &spec).await?;
         let repository = spec.build.source.repository();
         match app.database.update_task(there.id, there.version, &spec, repository.as_deref()).await? {

@@ -148,6 +148,20 @@ async fn a_token_sees_its_registry_and_ends_when_it_should() {
     let tokens: Value = other.get(world.url("/v1/tokens")).send().await.unwrap().json().await.unwrap();
     assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1, "only those of its registry: {tokens}");
     assert!(!tokens.to_string().contains(text), "the text is shown once");
+    let own = world.db.text("SELECT id::text FROM slipway.tokens WHERE registry IS NULL").await.unwrap();
+    for request in [
+        other.get(world.url(&format!("/v1/tokens/{own}"))),
+        other.delete(world.url(&format!("/v1/tokens/{own}"))),
+    ] {
+        let (status, kind, _) = problem(request.send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (404, "token_not_found"), "another's token is not there for it");
+    }
+    let (lasts, longer) = (None, Some(120));
+    for (expires, status) in [(lasts, 422), (longer, 422), (Some(30), 201)] {
+        let new = serde_json::json!({ "name": "next", "role": "reader", "registry": "other", "expires_in_seconds": expires });
+        let made = other.post(world.url("/v1/tokens")).json(&new).send().await.unwrap();
+        assert_eq!(made.status(), status, "none outlives the token that made it: {expires:?}");
+    }
     let more = serde_json::json!({ "name": "more", "role": "reader" });
     let (status, kind, _) =
         problem(other.post(world.url("/v1/tokens")).json(&more).send().await.unwrap()).await;

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod hooks;
 mod logs;
 mod nouns;
 mod operation;
 mod refusals;
+mod reporter;
 mod reports;
 mod runs;
 mod steps;
