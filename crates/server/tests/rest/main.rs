@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod heads;
 mod hooks;
 mod logs;
 mod nouns;
 mod operation;
 mod refusals;
+mod reports;
 mod runs;
 mod tls;
 mod uploads;
