@@ -208,6 +208,87 @@ async fn a_push_becomes_an_image_and_everybody_is_told() {
     }
 }
 
+/// Nobody signs what Azure DevOps sends: the branch is built as its repository has it, not as the delivery says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_azure_devops_hints_at_is_read_again_before_it_is_built() {
+    let elsewhere = TestRepository::new();
+    let listener = GitServer::start(&elsewhere);
+    let story = Story::begin(&listener).await;
+    let dockerfile = "ARG BASE\nFROM ${BASE}\nRUN echo made > /made\n";
+    let before = story.repository.commit_to("main", &[("Dockerfile", dockerfile)]);
+    let there = story.repository.commit_to("main", &[("Dockerfile", dockerfile), ("new", "file")]);
+    let hook = story.post("hooks", json!({ "name": "azure", "host": "azure_devops" })).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    // One commit that never was, and one that is no longer the branch's.
+    for (id, hinted) in [(1, &"1".repeat(40)), (2, &before)] {
+        let hint = json!({ "subscriptionId": "s", "notificationId": id, "eventType": "git.push", "resource": {
+            "refUpdates": [{ "name": "refs/heads/main", "oldObjectId": "0".repeat(40), "newObjectId": hinted }],
+            "repository": { "name": "repository", "remoteUrl": story.git.url() } } });
+        let request =
+            client.post(hook["address"].as_str().unwrap()).basic_auth("any", hook["secret"].as_str());
+        assert_eq!(request.json(&hint).send().await.unwrap().status(), 202);
+        let delivery = story.worked(&format!("s:{id}")).await;
+        let id = delivery["decisions"][0]["run"].as_str().unwrap_or_else(|| panic!("{delivery}")).to_owned();
+        let run = story.world.ended(&story.url(&format!("runs/{id}"))).await;
+        assert_eq!(
+            (&run["status"], &run["revision"]["commit"]),
+            (&"succeeded".into(), &json!(there)),
+            "{run}"
+        );
+        assert_eq!(run["cause"].get("commit"), None, "nothing is claimed about it: {run}");
+        let image = run["images"][1]["reference"].as_str().unwrap();
+        assert!(image.ends_with(&format!("/app:{there}")), "{image}");
+    }
+}
+
+/// GitHub sends 25 MB at most, and may send many at once: after a change to all repositories, for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_of_the_largest_deliveries_at_once_take_bounded_memory() {
+    const MANY: usize = 24;
+    const MEBIBYTE: usize = 1 << 20;
+    let world = World::start(Identity::Root).await;
+    let hooks = format!("{}/v1/registries/local/hooks", world.server);
+    let hook =
+        world.http.post(hooks).json(&json!({ "name": "github", "host": "github" })).send().await.unwrap();
+    let hook: Value = hook.json().await.unwrap();
+    let mut body = json!({ "ref": "refs/heads/main", "after": "1".repeat(40) }).to_string().into_bytes();
+    body.resize(25 * MEBIBYTE, b' ');
+    let signature = hex::encode(hmac(hook["secret"].as_str().unwrap().as_bytes(), &body));
+    let (body, server) = (bytes::Bytes::from(body), world.role("server")[0]);
+    std::fs::write(format!("/proc/{server}/clear_refs"), "5").unwrap();
+    let before = peak(server);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut deliveries = tokio::task::JoinSet::new();
+    for id in 0..MANY {
+        let request = client.post(hook["address"].as_str().unwrap()).body(body.clone());
+        let request = request.header("x-github-event", "push").header("x-github-delivery", id.to_string());
+        deliveries.spawn(delivered(request.header("x-hub-signature-256", format!("sha256={signature}"))));
+    }
+    deliveries.join_all().await;
+    let grown = (peak(server) - before) / 1024;
+    assert!(grown < 600, "{MANY} deliveries of 25 MiB took {grown} MiB");
+}
+
+/// Sends it until it is taken.
+async fn delivered(request: reqwest::RequestBuilder) {
+    loop {
+        let answer = request.try_clone().unwrap().send().await.unwrap();
+        match answer.status().as_u16() {
+            202 => return,
+            // There was no room for it in time.
+            503 => assert!(answer.headers().contains_key("retry-after")),
+            other => panic!("{other}: {}", answer.text().await.unwrap()),
+        }
+    }
+}
+
+/// Of a process, in KiB, since it was last forgotten.
+fn peak(pid: i32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forks_pull_request_is_a_strangers_and_shares_no_cache() {
     let elsewhere = TestRepository::new();

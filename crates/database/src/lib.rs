@@ -39,7 +39,7 @@ pub use error::Error;
 pub use hints::{Hint, Hints};
 pub use hooks::{HookRow, HookSecrets, NewHook};
 pub use logs::LogSlice;
-pub use outbox::{OUTBOX_TRIES, OutboxRow, Report};
+pub use outbox::{GoneReceiver, OUTBOX_TRIES, OutboxRow, Report};
 pub use publisher::{
     AfterFailure, BlobState, LeasedPublication, LeasedSource, ManifestTag, PublicationImage,
     PublicationLease, Work, WorkBlob,

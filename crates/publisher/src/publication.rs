@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::log::PushLog;
-use crate::metrics::METRICS;
+use crate::metrics::{METRICS, Troubles};
 use crate::sign_in::PublicationSignIn;
 use crate::{House, blob, limits};
 
@@ -107,7 +107,8 @@ impl Publication {
         let address = leased.registry_address.as_str();
         let sign_in = PublicationSignIn::new(identity, repositories.clone());
         let (http, plain) = (house.http.clone(), plain.into_iter().collect());
-        let registry = registry::Client::pushing(http, plain, address, Arc::new(sign_in));
+        let registry =
+            registry::Client::pushing(http, plain, address, Arc::new(sign_in)).observed(Arc::new(Troubles));
         Self { house, leased, registry, log: PushLog::default(), repositories }
     }
 

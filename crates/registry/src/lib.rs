@@ -1,8 +1,8 @@
 //! Talking to OCI registries (distribution specification 1.1). In: image references, descriptors.
 //! Out: resolved images, byte streams, pushed blobs and manifests. Base images, which strangers name,
 //! are pulled through `egress` without a credential; pushes go to the registry that the operator named,
-//! by `oci-client`, as somebody else authorizes them. Deliberately absent: files, caches, how one signs in,
-//! and whether to try a push again.
+//! by `oci-client`, as somebody else authorizes them; a request that a registry had no time for is repeated a few
+//! times. Deliberately absent: files, caches, how one signs in, and whether to try a whole push again.
 
 mod authorize;
 mod error;
@@ -15,6 +15,7 @@ mod target;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -23,6 +24,7 @@ use model::{Descriptor, ImageReference};
 pub use authorize::{Access, Authorization, Authorize, Scope};
 pub use error::Error;
 pub use pull_token::PullTokens;
+pub use target::{Observe, Trouble};
 
 /// A client. Cloning it is cheap.
 #[derive(Clone)]
@@ -69,6 +71,18 @@ impl Client {
         let plain = is_plain(&plain_http, registry);
         let pusher = target::Pusher::new(registry, plain, authorize);
         Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http).configured(registry) }
+    }
+
+    /// The same client, with other pauses before a request of a push is repeated.
+    #[must_use]
+    pub fn with_pauses(self, pauses: [Duration; 3]) -> Self {
+        Self { pusher: self.pusher.map(|pusher| pusher.with_pauses(pauses)), ..self }
+    }
+
+    /// The same client, which tells of the trouble that its pushes have.
+    #[must_use]
+    pub fn observed(self, observe: Arc<dyn Observe>) -> Self {
+        Self { pusher: self.pusher.map(|pusher| pusher.observed(observe)), ..self }
     }
 
     /// A blob of an image, as it comes. Whoever reads it checks its digest.

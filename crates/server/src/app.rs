@@ -55,8 +55,8 @@ pub struct Config {
     pub hook_rate: Rate,
     /// Bytes of a delivery.
     pub delivery_limit: usize,
-    /// Bytes of large deliveries that are held at a time; one fits in any case. A delivery takes up to three times
-    /// its bytes until it is stored.
+    /// Bytes of large deliveries that are held at a time; one fits in any case. With its copies on the way to the
+    /// database a delivery takes up to five times its bytes.
     pub delivery_budget: usize,
     /// Time for a delivery to arrive and to be answered.
     pub delivery_timeout: Duration,
@@ -87,7 +87,7 @@ impl Default for Config {
             token_rate: Rate::new(100, 500),
             hook_rate: Rate::new(500, 2000),
             delivery_limit: 25 * 1024 * 1024,
-            delivery_budget: 100 * 1024 * 1024,
+            delivery_budget: 50 * 1024 * 1024,
             delivery_timeout: Duration::from_secs(30),
             work_every: Duration::from_secs(1),
             policy: egress::Policy::default(),

@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::{auth, extract, host, problem, request_id};
+use crate::http::{auth, extract, head, host, problem, request_id};
 use crate::routes::{
     cancel_run, create_run, credentials, deliveries, front, get_run, health, hooks, list_runs, logs, metrics,
     problems, receive, registries, run_task, steps, tasks, tokens, upload_source, workers,
@@ -41,6 +41,7 @@ pub(crate) fn router(app: App) -> Router {
                 .layer(from_fn_with_state(app.clone(), request_id::name_and_log))
                 .layer(from_fn(problem::complete))
                 .layer(CatchPanicLayer::new())
+                .layer(from_fn(head::refuse_large))
                 .layer(from_fn_with_state(app.clone(), host::check_names))
                 .layer(from_fn(extract::refuse_nul)),
         )

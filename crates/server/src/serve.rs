@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
+use crate::http::bare::Bare;
+use crate::http::head;
 use crate::tls::Tls;
 use crate::{App, Config, Error, check_listen_address, duties, router};
 
@@ -64,8 +66,16 @@ pub async fn serve(
 
 fn builder(config: &Config) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.head_timeout).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(config.ping).max_concurrent_streams(100);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_buf_size(head::BUFFER);
+    // Above what `head` refuses in words: h2 itself answers a larger list without any.
+    let list = u32::try_from(2 * head::BUFFER).unwrap_or(u32::MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(config.ping).max_concurrent_streams(100);
+    http2.max_header_list_size(list);
     builder
 }
 
@@ -80,7 +90,7 @@ fn answer(
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router.clone());
     let Some(tls) = tls else {
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(Bare::new(stream)), service).into_owned();
         tokio::spawn(until_broken(connections.watch(connection)));
         return;
     };
@@ -88,7 +98,8 @@ fn answer(
     tokio::spawn(async move {
         match tls.accept(stream).await {
             Ok(stream) => {
-                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                let connection =
+                    builder.serve_connection(TokioIo::new(Bare::new(stream)), service).into_owned();
                 until_broken(watcher.watch(connection)).await;
             }
             Err(error) => tracing::debug!(%error, "a TLS connection was not made"),

@@ -192,7 +192,7 @@ impl Answers {
         let found = self.means.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
         let found = found.map_err(|error| error.failure())?;
         let hits: Vec<_> = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
-        METRICS.looked_up(hits.iter().flatten().count(), keys.len());
+        METRICS.looked_up(&hits);
         Ok((Answer::Cache { hits }, Vec::new()))
     }
 

@@ -215,6 +215,10 @@ fn show(reach: &ReachArgs, registry: &Registry) {
             ("address", format!("{}{scheme}", registry.address)),
             ("sign-in", word(&registry.sign_in)),
             ("notify", notify::lines(&registry.notify)),
+            (
+                "gone",
+                registry.gone_receivers.iter().map(|gone| gone.url.clone()).collect::<Vec<_>>().join("\n"),
+            ),
             ("created", when(registry.created_at)),
             ("changed", when(registry.updated_at)),
         ],

@@ -74,7 +74,8 @@ impl Problem {
         self
     }
 
-    fn body(&self, instance: &str, request_id: &str) -> ProblemBody {
+    /// As it is sent.
+    pub(crate) fn body(&self, instance: &str, request_id: &str) -> ProblemBody {
         ProblemBody {
             kind_address: format!("/problems#{}", self.kind.name),
             title: self.kind.title.to_owned(),

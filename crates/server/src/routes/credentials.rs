@@ -167,20 +167,22 @@ fn validate(new: &NewCredential) -> Result<(), Problem> {
     {
         return refuse(refusal.field, &refusal.message, &refusal.hint);
     }
-    let is_webhook_key = || {
-        new.secret.strip_prefix("whsec_").is_some_and(|key| {
-            use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD
-                .decode(key)
-                .is_ok_and(|key| (24..=64).contains(&key.len()))
-        })
-    };
-    if new.kind == CredentialKind::Webhook && !is_webhook_key() {
-        let hint =
-            "`whsec_` and 24 to 64 bytes in base64, for instance `echo whsec_$(openssl rand -base64 32)`.";
-        return refuse("secret", "It is no key of Standard Webhooks.", hint);
+    if new.kind == CredentialKind::Webhook && !is_signing_key(&new.secret) {
+        return refuse("secret", "It is no key of Standard Webhooks.", SIGNING_KEY);
     }
     Ok(())
+}
+
+/// What to write for a key of Standard Webhooks.
+pub(crate) const SIGNING_KEY: &str =
+    "`whsec_` and 24 to 64 bytes in base64, for instance `echo whsec_$(openssl rand -base64 32)`.";
+
+/// Whether it is a key of Standard Webhooks.
+pub(crate) fn is_signing_key(secret: &str) -> bool {
+    use base64::Engine as _;
+    let key = secret.strip_prefix("whsec_");
+    let key = key.and_then(|key| base64::engine::general_purpose::STANDARD.decode(key).ok());
+    key.is_some_and(|key| (24..=64).contains(&key.len()))
 }
 
 fn not_found(name: &str) -> Problem {

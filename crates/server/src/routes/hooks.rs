@@ -72,9 +72,9 @@ pub(crate) async fn create_hook(
     check_name(&new.name)?;
     check_repositories(&new.repositories)?;
     let id = HookId(Uuid::new_v4());
-    let secret = random_secret(new.host)?;
+    let secret = secret_of(new.host, new.secret.as_deref())?;
     let sealed = app.vault.seal(&sealed_name(id), secret.expose())?;
-    let NewHook { name, host, repositories } = new;
+    let NewHook { name, host, repositories, secret: _ } = new;
     let row = NewRow { id, registry: registry.name, name, host, repositories, sealed };
     let made = app.database.create_hook(&row).await?.ok_or_else(|| {
         let detail = format!("There is a hook `{}` already.", row.name);
@@ -146,7 +146,7 @@ pub(crate) async fn rotate_hook(
             Problem::new(&kind::HOOK_INVALID, "That time is not possible.", hint).in_field("grace_seconds")
         );
     }
-    let secret = random_secret(hook.host)?;
+    let secret = secret_of(hook.host, how.secret.as_deref())?;
     let sealed = app.vault.seal(&sealed_name(hook.id), secret.expose())?;
     let rotated = app.database.rotate_hook(hook.id, &sealed, how.grace_seconds).await?;
     rotated.map(|row| Json(shown_once(&app, row, &secret))).ok_or_else(|| not_found(&path.hook))
@@ -183,6 +183,21 @@ fn not_found(name: &str) -> Problem {
         format!("There is no hook `{shown}`."),
         "`slipway hook list` lists them.",
     )
+}
+
+/// The given secret, or a random one.
+fn secret_of(host: GitHost, given: Option<&str>) -> Result<vault::Secret, Problem> {
+    let Some(given) = given else { return random_secret(host) };
+    let refuse =
+        |message: &str, hint: &str| Err(Problem::new(&kind::HOOK_INVALID, message, hint).in_field("secret"));
+    if !(16..=200).contains(&given.len()) || !given.bytes().all(|b| b.is_ascii_graphic()) {
+        let hint = "16 to 200 printable characters without blanks, or leave it out: a random one is made.";
+        return refuse("That secret is not possible.", hint);
+    }
+    if host == GitHost::Standard && !super::credentials::is_signing_key(given) {
+        return refuse("It is no key of Standard Webhooks.", super::credentials::SIGNING_KEY);
+    }
+    Ok(vault::Secret::new(given))
 }
 
 /// 32 random bytes in the form that the host's settings take.
@@ -273,7 +288,12 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_reached_by_others_makes_no_hook_without_a_name() {
-        let new = || NewHook { name: "hub".to_owned(), host: GitHost::Github, repositories: Vec::new() };
+        let new = || NewHook {
+            name: "hub".to_owned(),
+            host: GitHost::Github,
+            repositories: Vec::new(),
+            secret: None,
+        };
         let path = || HookPath { registry: "local".to_owned(), hook: "hub".to_owned() };
         for own in ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420"] {
             let app = app(own, None).await;

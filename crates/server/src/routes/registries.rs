@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::lookup::find_registry;
 use super::patch::patched;
 use crate::App;
-use crate::api::{NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
+use crate::api::{GoneReceiver, NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
 use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
@@ -39,7 +39,8 @@ pub(crate) async fn get_registry(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
 ) -> Result<Json<Registry>, Problem> {
-    Ok(Json(find_registry(&app, &registry).await?.into()))
+    let registry: Registry = find_registry(&app, &registry).await?.into();
+    Ok(Json(with_gone_receivers(&app, registry).await?))
 }
 
 /// Add a registry.
@@ -87,6 +88,7 @@ pub(crate) async fn change_registry(
     JsonOf(patch): JsonOf<Map<String, Value>>,
 ) -> Result<Json<Registry>, Problem> {
     let there = find_registry(&app, &registry).await?;
+    let names_receivers = patch.contains_key("notify");
     let before = RegistryChange {
         address: there.address,
         plain_http: there.plain_http,
@@ -97,7 +99,11 @@ pub(crate) async fn change_registry(
     let row = NewRow { name: there.name, address, plain_http, sign_in, notify };
     validate(&app, &row).await?;
     app.database.update_registry(&row).await?;
-    Ok(Json(find_registry(&app, &registry).await?.into()))
+    if names_receivers {
+        receivers_named(&app, &row.name, &row.notify).await?;
+    }
+    let registry: Registry = find_registry(&app, &registry).await?.into();
+    Ok(Json(with_gone_receivers(&app, registry).await?))
 }
 
 /// Remove a registry.
@@ -255,6 +261,18 @@ pub(crate) async fn check_notify(
     Ok(())
 }
 
+/// Whoever names receivers wants them told, also if they were gone.
+pub(crate) async fn receivers_named(app: &App, registry: &str, notify: &[Notify]) -> Result<(), Problem> {
+    let urls: Vec<String> = notify.iter().map(|target| target.url.clone()).collect();
+    Ok(app.database.receivers_named(registry, &urls).await?)
+}
+
+async fn with_gone_receivers(app: &App, registry: Registry) -> Result<Registry, Problem> {
+    let gone = app.database.gone_receivers(&registry.name).await?;
+    let gone = gone.into_iter().map(|gone| GoneReceiver { url: gone.url, since: gone.since });
+    Ok(Registry { gone_receivers: gone.collect(), ..registry })
+}
+
 /// The credential, where it is there and of its kind.
 pub(crate) async fn check_credential(
     app: &App,
@@ -283,7 +301,8 @@ pub(crate) async fn check_credential(
 impl From<database::Registry> for Registry {
     fn from(row: database::Registry) -> Self {
         let database::Registry { name, address, plain_http, sign_in, notify, created_at, updated_at } = row;
-        Self { name, address, plain_http, sign_in, notify, created_at, updated_at }
+        let gone_receivers = Vec::new();
+        Self { name, address, plain_http, sign_in, notify, created_at, updated_at, gone_receivers }
     }
 }
 

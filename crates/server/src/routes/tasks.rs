@@ -14,7 +14,7 @@ use super::list_runs::limit;
 use super::lookup::find_registry;
 use super::names::check_name;
 use super::patch::patched;
-use super::registries::{check_credential, check_notify};
+use super::registries::{check_credential, check_notify, receivers_named};
 use crate::App;
 use crate::api::{NewTask, Task, TaskChange, TaskPage, TaskPatch};
 use crate::git_key;
@@ -99,6 +99,7 @@ pub(crate) async fn create_task(
         let detail = format!("There is a task `{name}` already.");
         Problem::new(&kind::ALREADY_EXISTS, detail, "PATCH changes it.").in_field("name")
     })?;
+    receivers_named(&app, &registry.name, &spec.notify).await?;
     Ok(tagged(StatusCode::CREATED, made))
 }
 
@@ -155,7 +156,12 @@ pub(crate) async fn change_task(
         validate(&app, &there.registry, &spec).await?;
         let repository = spec.build.source.repository();
         match app.database.update_task(there.id, there.version, &spec, repository.as_deref()).await? {
-            Changed::Yes(row) => return Ok(tagged(StatusCode::OK, *row)),
+            Changed::Yes(row) => {
+                if patch.contains_key("notify") {
+                    receivers_named(&app, &row.registry, &spec.notify).await?;
+                }
+                return Ok(tagged(StatusCode::OK, *row));
+            }
             Changed::NotFound => return Err(task_not_found(&path.task)),
             Changed::Outdated => {}
         }

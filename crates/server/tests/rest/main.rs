@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod denied_receivers;
+mod heads;
 mod hooks;
 mod logs;
 mod nouns;

@@ -1,7 +1,7 @@
 //! Git hosts deliver to the real router: each story once, for every host in the table of senders.
 
 mod bodies;
-mod senders;
+pub(crate) mod senders;
 mod stories;
 
 use std::time::Duration;

@@ -149,6 +149,35 @@ async fn a_branch_may_be_called_what_git_allows() {
     }
 }
 
+/// GitLab makes a signing token itself, and GitHub's settings may be somebody else's.
+#[tokio::test]
+async fn a_secret_that_the_host_made_is_as_good_and_never_shown_again() {
+    let desk = Desk::open().await;
+    for hook in desk.hooks() {
+        let name = hook.sender.name;
+        let secret = "whsec_dGhlIGhvc3QgbWFkZSB0aGlzIHNlY3JldCBieSBpdHNlbGY=";
+        let rotate = |secret: &str| {
+            let path = desk.world.url(&format!("/v1/registries/{name}/hooks/hook/rotate"));
+            desk.world
+                .http
+                .post(path)
+                .json(&serde_json::json!({ "secret": secret, "grace_seconds": 0 }))
+                .send()
+        };
+        let (status, _, said) = problem(rotate("too short").await.unwrap()).await;
+        assert_eq!((status, said["field"].as_str()), (422, Some("secret")), "{said}");
+        assert_eq!(rotate(secret).await.unwrap().status(), 200);
+        let theirs = Hook { secret, ..hook };
+        assert_eq!(theirs.deliver(&theirs.sent("push-to-branch", 1)).await.status(), 202, "{name}");
+        assert_eq!(
+            hook.deliver(&hook.sent("push-to-branch", 2)).await.status(),
+            401,
+            "{name}: the one before"
+        );
+        assert!(!hook.get("hooks/hook").await.to_string().contains(secret));
+    }
+}
+
 #[tokio::test]
 async fn two_secrets_are_good_while_one_is_changed_and_one_afterwards() {
     let desk = Desk::open().await;
