@@ -117,8 +117,10 @@ fn fields(run: &NewRun, registry: &Registry) -> RunFields {
         if let Some(commit) = commit.or(reference.as_deref().filter(is_commit)) {
             fields = fields.with("Commit", commit);
         }
-        let branch = reference.as_deref().filter(|text| !is_commit(text) && !text.starts_with("refs/tags/"));
-        if let Some(branch) = run.cause.branch().or(branch) {
+        // Of other refs, `refs/pull/7/merge` for one, nobody would call the name a branch's.
+        let is_branch =
+            |text: &&str| !is_commit(text) && (!text.starts_with("refs/") || text.starts_with("refs/heads/"));
+        if let Some(branch) = run.cause.branch().or(reference.as_deref().filter(is_branch)) {
             fields = fields.with("Branch", branch.strip_prefix("refs/heads/").unwrap_or(branch));
         }
     }

@@ -45,7 +45,7 @@ pub struct Run {
     /// The commit that was built; absent for an upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// What was pushed, or will be.
+    /// What was pushed, or will be; nothing of a stranger's pull request.
     pub images: Vec<Image>,
     /// Why it did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ mod nouns;
 mod operation;
 mod refusals;
 mod runs;
+mod strangers;
 mod tls;
 mod uploads;
 mod world;
