@@ -23,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "lost",
             "published",
             "refused",
+            "waits",
             "stored",
             "again",
             "matched",

@@ -31,8 +31,11 @@ async fn ensure_in(
     let digest = &blob.blob.digest;
     let has = registry.has_blob(address, repository, digest).await.map_err(|error| error.failure())?;
     if has {
-        METRICS.blob("exists");
-        publication.log.line(&format!("exists {digest}"));
+        // What an earlier try pushed was told then.
+        if blob.state != BlobState::Pushed {
+            METRICS.blob("exists");
+            publication.log.line(&format!("exists {digest}"));
+        }
         return Ok(());
     }
     let same_registry =

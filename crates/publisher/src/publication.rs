@@ -8,7 +8,7 @@ use std::time::Instant;
 use database::{AfterFailure, LeasedPublication, ManifestTag, Work};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use identity::Identity;
-use model::{Blame, Descriptor, Digest, Failure};
+use model::{Blame, Descriptor, Digest, Failure, Trust};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -24,6 +24,8 @@ const MANIFEST_LIMIT: u64 = 4 << 20;
 pub(crate) enum Ended {
     /// Somebody else has it, or the run was cancelled: write nothing more.
     Lost,
+    /// A tag is wanted by a run that comes first and may fail: the publication is leased again after a pause.
+    Waits,
     Failed(Failure),
 }
 
@@ -73,6 +75,7 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
                 tracing::info!("the publication was cancelled, or belongs to somebody else now")
             }
             Err(Ended::Failed(failure)) => publication.give_back(&failure).await,
+            Err(Ended::Waits) => tracing::info!("the publication waits for a run that comes first"),
         }
     }
     .instrument(span)
@@ -97,6 +100,7 @@ fn word(ended: &Result<Digest, Ended>) -> &'static str {
         Err(Ended::Failed(_)) => "refused",
     }
 }
+        Err(Ended::Waits) => "waits",
 
 impl Publication {
     fn new(house: Arc<House>, leased: LeasedPublication, identity: Result<Identity, Failure>) -> Self {
@@ -150,6 +154,12 @@ impl Publication {
     async fn look(&self) -> Result<Work, Ended> {
         loop {
             match self.house.database.publication_work(&self.leased.lease).await {
+    /// Which tags are ours, for good.
+    async fn claim_tags(&self) -> Result<Vec<ManifestTag>, Ended> {
+        let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
+        if tags.iter().all(|tag| tag.is_settled) { Ok(tags) } else { Err(Ended::Waits) }
+    }
+
                 Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
                 work => return Ok(work?),
             }
@@ -159,7 +169,7 @@ impl Publication {
     async fn push_manifest(&self, manifest: &Descriptor) -> Result<Digest, Ended> {
         let _timer = METRICS.manifest.start_timer();
         let bytes = self.read_manifest(manifest)?;
-        let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
+        let tags = self.claim_tags().await?;
         let address = &self.leased.registry_address;
         for tag in &tags {
             // An image whose tag a newer run has can still be had by its digest.
@@ -169,7 +179,7 @@ impl Publication {
                 self.registry.push_manifest(address, &tag.repository, name, media_type, bytes.clone().into());
             pushed.await.map_err(|error| error.failure())?;
         }
-        for ManifestTag { repository, tag, superseded_by } in &tags {
+        for ManifestTag { repository, tag, superseded_by, .. } in &tags {
             let digest = &manifest.digest;
             match superseded_by {
                 None => {
@@ -179,9 +189,11 @@ impl Publication {
                 Some(run) => {
                     self.read_back(repository, digest.as_str(), digest).await?;
                     self.log.line(&format!("pushed {address}/{repository}@{digest}"));
-                    self.log.line(&format!(
-                        "note: {repository}:{tag} stays with run {run}, whose source is newer"
-                    ));
+                    let why = match self.leased.trust {
+                        Trust::Trusted => "whose source is newer",
+                        Trust::Untrusted => "which is newer, or trusted",
+                    };
+                    self.log.line(&format!("note: {repository}:{tag} stays with run {run}, {why}"));
                 }
             }
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cancelling;
+mod claims;
 mod functions;
 mod leasing;
 mod logs;

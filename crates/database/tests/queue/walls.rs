@@ -29,7 +29,7 @@ async fn worker_and_publisher_may_call_their_functions_and_nothing_else() {
             "tokens",
             "credentials",
             "tasks",
-            "tag_owners",
+            "tag_claims",
             "hooks",
             "deliveries",
             "outbox",

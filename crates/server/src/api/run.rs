@@ -80,7 +80,7 @@ pub struct Image {
 /// The tag was left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TagSkipped {
-    /// The run of the same task whose source is newer.
+    /// The run of the same task whose source is newer, or which is trusted where this one is not.
     #[schema(value_type = Uuid)]
     pub superseded_by: RunId,
 }
