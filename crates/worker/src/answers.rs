@@ -13,13 +13,14 @@ use bytes::Bytes;
 use content::Store;
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
-use model::{Failure, SourceSpec};
+use model::{Failure, ImageReference, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
-use crate::pull::Pulls;
+use crate::pull::{Pulls, SHARED};
+use crate::resolved::Resolved;
 use crate::{git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
@@ -44,6 +45,8 @@ pub(crate) struct Answers {
     /// The cell's first process, whose namespaces get the network.
     pub(crate) pid: u32,
     registry: registry::Client,
+    /// What the cell may have of base images.
+    pub(crate) resolved: Resolved,
     secrets: RunSecrets,
     preflight: Preflight,
     /// Opened for the cell, and since when.
@@ -61,8 +64,8 @@ impl Answers {
         // It holds no credential, but may ask for a token that only pulls.
         let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
             .with_pull_tokens(&leased.registry_address, Arc::new(desk));
-        let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
-        Self { means, leased, lease, pid, registry, secrets, preflight, blobs, next }
+        let (resolved, blobs, next) = (Resolved::default(), Mutex::default(), AtomicU64::new(1));
+        Self { means, leased, lease, pid, registry, resolved, secrets, preflight, blobs, next }
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -99,10 +102,17 @@ impl Answers {
             Question::Resolve { image, platform } => {
                 let image =
                     self.registry.resolve(&image, &platform).await.map_err(|error| error.failure())?;
+                if !self.resolved.remember(&image) {
+                    return Err(out_of_order());
+                }
                 Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
             }
             Question::ImageBlob { image, blob } => {
-                let file = self.means.pulls.blob(&self.means.store, &self.registry, &image, &blob).await?;
+                if !self.resolved.names(&image.registry, &image.repository, &blob) {
+                    return Err(out_of_order());
+                }
+                let (store, scope) = (&self.means.store, self.scope_of(&image));
+                let file = self.means.pulls.blob(store, scope, &self.registry, &image, &blob).await?;
                 Ok((Answer::File, vec![file.into()]))
             }
             Question::StoredBlob { digest } => {
@@ -125,6 +135,12 @@ impl Answers {
                 Ok((Answer::Done, vec![exit]))
             }
         }
+    }
+
+    /// Where an image's layers are kept. Only the run's own registry is asked with a right of ours: what comes from
+    /// there is kept from other scopes. Everything else can be had by anybody.
+    fn scope_of(&self, image: &ImageReference) -> &str {
+        if image.registry == self.leased.registry_address { &self.leased.scope } else { SHARED }
     }
 
     fn repository(&self) -> Result<&str, Failure> {
@@ -232,7 +248,7 @@ async fn source_chunk(database: &Database, lease: &Lease, chunk: i32) -> Result<
     bytes.map_err(|error| error.failure())
 }
 
-fn out_of_order() -> Failure {
+pub(crate) fn out_of_order() -> Failure {
     Failure::service("port_protocol", "The cell asked for what this run does not declare.", "")
 }
 

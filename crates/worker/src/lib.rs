@@ -13,6 +13,7 @@ mod mask;
 mod metrics;
 mod network;
 mod pull;
+mod resolved;
 mod session;
 mod streams;
 

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::answers::Answers;
+use crate::answers::{Answers, out_of_order};
 use crate::cgroup::RunCgroup;
 use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
@@ -190,7 +190,7 @@ async fn converse(
             Some(Packet { message: ToWorker::Log { lines }, .. }) => log.write(lines).await,
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
-                break Some(outcome_of(finish, &answers.leased));
+                break Some(outcome_of(finish, &answers));
             }
             Some(Packet { message: ToWorker::Unshared, .. }) => {}
             None => break Some(failed(died(), None)),
@@ -241,9 +241,13 @@ fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<(ToCell, Vec<OwnedFd>
     replies
 }
 
-fn outcome_of(finish: Finish, leased: &LeasedRun) -> Outcome {
+fn outcome_of(finish: Finish, answers: &Answers) -> Outcome {
     match finish {
-        Finish::Built { image, revision } if leased.spec.images.is_empty() => {
+        // The publisher would look for it with its own right.
+        Finish::Built { image, revision } if !answers.resolved.names_all_of(&image) => {
+            failed(out_of_order(), revision)
+        }
+        Finish::Built { image, revision } if answers.leased.spec.images.is_empty() => {
             Outcome::Succeeded { image: *image, revision }
         }
         Finish::Built { image, revision } => Outcome::Publishing { image: *image, revision },
