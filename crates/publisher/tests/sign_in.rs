@@ -35,7 +35,11 @@ async fn world(imds: &str) -> World {
 
 fn options(world: &World) -> IdentityOptions {
     let azure = &world.registry.azure;
-    IdentityOptions { authority: Some(azure.authority()), roots: vec![azure.root()] }
+    IdentityOptions {
+        authority: Some(azure.authority()),
+        roots: vec![azure.root()],
+        acr_suffixes: vec!["127.0.0.1".into()],
+    }
 }
 
 async fn publish_as_principal(world: &mut World) {
