@@ -92,3 +92,33 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION slipway.publication_trust FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION slipway.publication_trust TO slipway_publisher;
+
+-- Secrets are given out under a lease, and only those that its run or its registry's sign-in names. Before, the
+-- publisher's role could read every one of every registry.
+CREATE FUNCTION slipway.run_credential(p_run uuid, p_epoch bigint, p_token text, p_name text)
+RETURNS TABLE (kind text, username text, known_hosts text, sealed bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+BEGIN
+    PERFORM held(p_run, p_epoch, p_token);
+    RETURN QUERY SELECT c.kind, c.username, c.known_hosts, c.sealed
+        FROM runs r JOIN registries g ON g.name = r.registry JOIN credentials c ON c.registry = r.registry AND c.name = p_name
+        WHERE r.id = p_run AND (g.sign_in ->> 'credential' = p_name OR r.spec ->> 'source_credential' = p_name
+            OR r.trust = 'trusted' AND EXISTS (
+                SELECT FROM jsonb_each_text(coalesce(r.spec -> 'secrets', '{}')) s WHERE s.value = p_name));
+END $$;
+
+CREATE FUNCTION slipway.publication_credential(p_publication uuid, p_epoch bigint, p_token text, p_name text)
+RETURNS TABLE (kind text, username text, known_hosts text, sealed bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+DECLARE
+    publication slipway.publications;
+BEGIN
+    publication := held_publication(p_publication, p_epoch, p_token);
+    RETURN QUERY SELECT c.kind, c.username, c.known_hosts, c.sealed
+        FROM runs r JOIN registries g ON g.name = r.registry JOIN credentials c ON c.registry = r.registry AND c.name = p_name
+        WHERE r.id = publication.run_id AND g.sign_in ->> 'credential' = p_name;
+END $$;
+
+REVOKE ALL ON FUNCTION slipway.run_credential, slipway.publication_credential FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION slipway.run_credential, slipway.publication_credential TO slipway_publisher;
+REVOKE EXECUTE ON FUNCTION slipway.sealed_credential FROM slipway_publisher;

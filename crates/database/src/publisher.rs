@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::error::{json, parse, read};
-use crate::{Database, Error};
+use crate::{Database, Error, Under};
 
 /// What every write of a publication's holder carries.
 #[derive(Debug, Clone)]
@@ -56,6 +56,9 @@ pub struct ManifestTag {
 /// What a worker asks the publisher about: the run it proved to hold.
 #[derive(Debug, Clone)]
 pub struct LeasedSource {
+    run: RunId,
+    epoch: Epoch,
+    token: LeaseToken,
     pub registry_name: String,
     /// `host[:port]`.
     pub registry_address: String,
@@ -65,6 +68,14 @@ pub struct LeasedSource {
     pub trust: Trust,
     /// Names the image will get.
     pub images: Vec<String>,
+}
+
+impl LeasedSource {
+    /// The lease that it was asked under.
+    #[must_use]
+    pub fn lease(&self) -> Under<'_> {
+        Under::Run { run: self.run, epoch: self.epoch, token: &self.token }
+    }
 }
 
 /// What there is to push so far.
@@ -170,6 +181,7 @@ impl Database {
             registry_address: row.address,
             plain_http: row.plain_http,
             sign_in: read("a sign-in", row.sign_in)?,
+            trust: parse(&row.trust)?,
             scope: row.scope,
             images: read("a publication's images", row.images)?,
         }))
@@ -181,7 +193,6 @@ impl Database {
     /// The database is away.
     pub async fn renew_publication(&self, lease: &PublicationLease) -> Result<bool, Error> {
         let renewed = sqlx::query_scalar!(
-            trust: parse(&row.trust)?,
             r#"SELECT slipway.renew_publication($1, $2, $3) AS "renewed!""#,
             lease.id.0,
             lease.epoch.0,
@@ -274,6 +285,9 @@ impl Database {
         );
         let row = row.fetch_one(&self.pool).await?;
         Ok(LeasedSource {
+            run,
+            epoch,
+            token: token.clone(),
             registry_name: row.registry,
             registry_address: row.address,
             plain_http: row.plain_http,

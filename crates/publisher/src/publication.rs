@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use database::{AfterFailure, LeasedPublication, ManifestTag, Work};
+use database::{AfterFailure, LeasedPublication, ManifestTag, Under, Work};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use identity::Identity;
 use model::{Blame, Descriptor, Digest, Failure, Trust};
@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use crate::log::PushLog;
 use crate::metrics::METRICS;
-use crate::sign_in::PublicationSignIn;
+use crate::sign_in::{Asker, PublicationSignIn};
 use crate::{House, blob, limits};
 
 /// The largest manifest that registries take.
@@ -59,8 +59,12 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
         METRICS.open.inc();
         let _open = Open;
         let target = (leased.registry_address.as_str(), leased.plain_http);
-        let identity =
-            house.identities.of(&house.database, &leased.registry_name, target, &leased.sign_in).await;
+        let asker = Asker {
+            database: &house.database,
+            registry: &leased.registry_name,
+            lease: Under::Publication(&leased.lease),
+        };
+        let identity = house.identities.of(asker, target, &leased.sign_in).await;
         METRICS.sign_in.observe(began.elapsed().as_secs_f64());
         let publication = Publication::new(house, leased, identity);
         let ended = tokio::select! {
@@ -71,11 +75,11 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
         METRICS.ended(word(&ended), began.elapsed().as_secs_f64());
         match ended {
             Ok(digest) => tracing::info!(%digest, "published"),
+            Err(Ended::Waits) => tracing::info!("the publication waits for a run that comes first"),
             Err(Ended::Lost) => {
                 tracing::info!("the publication was cancelled, or belongs to somebody else now")
             }
             Err(Ended::Failed(failure)) => publication.give_back(&failure).await,
-            Err(Ended::Waits) => tracing::info!("the publication waits for a run that comes first"),
         }
     }
     .instrument(span)
@@ -96,11 +100,11 @@ fn word(ended: &Result<Digest, Ended>) -> &'static str {
     match ended {
         Ok(_) => "published",
         Err(Ended::Lost) => "lost",
+        Err(Ended::Waits) => "waits",
         Err(Ended::Failed(failure)) if failure.blame == Blame::Service => "failed",
         Err(Ended::Failed(_)) => "refused",
     }
 }
-        Err(Ended::Waits) => "waits",
 
 impl Publication {
     fn new(house: Arc<House>, leased: LeasedPublication, identity: Result<Identity, Failure>) -> Self {
@@ -150,16 +154,16 @@ impl Publication {
         self.push_manifest(&manifest).await
     }
 
-    /// What there is to do; a database that is away is waited for.
-    async fn look(&self) -> Result<Work, Ended> {
-        loop {
-            match self.house.database.publication_work(&self.leased.lease).await {
     /// Which tags are ours, for good.
     async fn claim_tags(&self) -> Result<Vec<ManifestTag>, Ended> {
         let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
         if tags.iter().all(|tag| tag.is_settled) { Ok(tags) } else { Err(Ended::Waits) }
     }
 
+    /// What there is to do; a database that is away is waited for.
+    async fn look(&self) -> Result<Work, Ended> {
+        loop {
+            match self.house.database.publication_work(&self.leased.lease).await {
                 Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
                 work => return Ok(work?),
             }

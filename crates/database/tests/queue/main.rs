@@ -10,5 +10,6 @@ mod making;
 mod moves;
 mod publishing;
 mod rescuing;
+mod secrets;
 mod walls;
 mod world;
