@@ -122,3 +122,56 @@ END $$;
 REVOKE ALL ON FUNCTION slipway.run_credential, slipway.publication_credential FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION slipway.run_credential, slipway.publication_credential TO slipway_publisher;
 REVOKE EXECUTE ON FUNCTION slipway.sealed_credential FROM slipway_publisher;
+
+-- A cell says which commit it found, and names of images may hold it: once an attempt, and never another one than
+-- was asked for. A next attempt may find that the branch has moved on, so the names are kept as they were.
+ALTER TABLE slipway.runs
+    ADD COLUMN unfilled       jsonb,                    -- images before the commit was known
+    ADD COLUMN found_attempt  integer;                  -- the attempt that said which commit it is
+CREATE OR REPLACE FUNCTION slipway.source_found(p_run uuid, p_epoch bigint, p_token text, p_revision jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+DECLARE
+    run slipway.runs;
+    found_commit text := p_revision ->> 'commit';
+    asked_for text;
+BEGIN
+    PERFORM held(p_run, p_epoch, p_token);
+    IF found_commit IS NULL OR found_commit !~ '^[0-9a-f]{40}([0-9a-f]{24})?$' THEN
+        RAISE EXCEPTION 'run % has no such commit', p_run USING ERRCODE = 'SW002';
+    END IF;
+    SELECT * INTO run FROM runs WHERE id = p_run FOR UPDATE;
+    -- Of an annotated tag a host may tell the tag's own id; its commit is another.
+    asked_for := CASE WHEN run.cause ->> 'ref' LIKE 'refs/tags/%' THEN NULL ELSE run.cause ->> 'commit' END;
+    IF run.found_attempt = run.attempt AND run.revision ->> 'commit' <> found_commit THEN
+        RAISE EXCEPTION 'run % has found another commit before', p_run USING ERRCODE = 'SW002';
+    ELSIF asked_for <> found_commit THEN
+        RAISE EXCEPTION 'run % is for another commit', p_run USING ERRCODE = 'SW002';
+    END IF;
+    UPDATE runs SET revision = p_revision, found_attempt = attempt, unfilled = coalesce(unfilled, images),
+        images = replace(coalesce(unfilled, images)::text, '{{.Run.Commit}}', found_commit)::jsonb
+    WHERE id = p_run;
+END $$;
+
+-- As before, and never under a name that is not whole: what a cell announces before it has said its commit waits for
+-- nothing.
+CREATE OR REPLACE FUNCTION slipway.publication_of(p_run uuid) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = slipway, pg_temp AS $$
+DECLARE
+    publication uuid;
+BEGIN
+    SELECT p.id INTO publication FROM publications p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt WHERE r.id = p_run;
+    IF FOUND THEN
+        RETURN publication;
+    END IF;
+    IF EXISTS (SELECT FROM image_names(p_run) AS name WHERE strpos(name, '{{') > 0) THEN
+        RAISE EXCEPTION 'run % has not said its commit', p_run USING ERRCODE = 'SW002';
+    END IF;
+    INSERT INTO publications (run_id, attempt, store)
+    SELECT r.id, r.attempt, a.store FROM runs r JOIN attempts a ON a.run_id = r.id AND a.attempt = r.attempt WHERE r.id = p_run
+    RETURNING id INTO publication;
+    INSERT INTO publication_images (publication_id, repository, tag)
+    SELECT publication, split_part(name, ':', 1), coalesce(nullif(split_part(name, ':', 2), ''), 'latest')
+    FROM image_names(p_run) AS name
+    ON CONFLICT DO NOTHING;
+    RETURN publication;
+END $$;

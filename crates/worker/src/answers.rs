@@ -13,7 +13,7 @@ use bytes::Bytes;
 use content::Store;
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
-use model::{Failure, ImageReference, SourceSpec};
+use model::{Failure, GitRevision, ImageReference, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 
 use crate::desk::{Granted, Preflight};
@@ -47,6 +47,8 @@ pub(crate) struct Answers {
     registry: registry::Client,
     /// What the cell may have of base images.
     pub(crate) resolved: Resolved,
+    /// The commit that the cell said it found.
+    found: Mutex<Option<GitRevision>>,
     secrets: RunSecrets,
     preflight: Preflight,
     /// Opened for the cell, and since when.
@@ -64,8 +66,9 @@ impl Answers {
         // It holds no credential, but may ask for a token that only pulls.
         let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
             .with_pull_tokens(&leased.registry_address, Arc::new(desk));
-        let (resolved, blobs, next) = (Resolved::default(), Mutex::default(), AtomicU64::new(1));
-        Self { means, leased, lease, pid, registry, resolved, secrets, preflight, blobs, next }
+        let (resolved, found, blobs) = (Resolved::default(), Mutex::default(), Mutex::default());
+        let next = AtomicU64::new(1);
+        Self { means, leased, lease, pid, registry, resolved, found, secrets, preflight, blobs, next }
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -97,6 +100,7 @@ impl Answers {
                 let Lease { run, epoch, token, .. } = &self.lease;
                 let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
                 written.map_err(|error| error.failure())?;
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
                 Ok((Answer::Done, Vec::new()))
             }
             Question::Resolve { image, platform } => {
@@ -135,6 +139,11 @@ impl Answers {
                 Ok((Answer::Done, vec![exit]))
             }
         }
+    }
+
+    /// The commit that names of the image may hold by now.
+    pub(crate) fn found(&self) -> Option<GitRevision> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where an image's layers are kept. Only the run's own registry is asked with a right of ours: what comes from

@@ -241,18 +241,25 @@ fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<(ToCell, Vec<OwnedFd>
     replies
 }
 
+/// What a cell says of its end, as far as it goes with what it was answered: the publisher would look for a base
+/// layer with its own right, and a commit is what the image was named by.
 fn outcome_of(finish: Finish, answers: &Answers) -> Outcome {
-    match finish {
-        // The publisher would look for it with its own right.
-        Finish::Built { image, revision } if !answers.resolved.names_all_of(&image) => {
-            failed(out_of_order(), revision)
+    let found = answers.found();
+    let (image, failure, revision) = match finish {
+        Finish::Built { image, revision } => (Some(image), None, revision),
+        Finish::Failed { failure, revision } => (None, Some(failure), revision),
+        Finish::Done => return failed(died(), found),
+    };
+    let is_known = image.as_ref().is_none_or(|image| answers.resolved.names_all_of(image));
+    if !is_known || (revision.is_some() && revision != found) {
+        return failed(out_of_order(), found);
+    }
+    match (image, failure) {
+        (Some(image), _) if answers.leased.spec.images.is_empty() => {
+            Outcome::Succeeded { image: *image, revision: found }
         }
-        Finish::Built { image, revision } if answers.leased.spec.images.is_empty() => {
-            Outcome::Succeeded { image: *image, revision }
-        }
-        Finish::Built { image, revision } => Outcome::Publishing { image: *image, revision },
-        Finish::Failed { failure, revision } => failed(failure, revision),
-        Finish::Done => failed(died(), None),
+        (Some(image), _) => Outcome::Publishing { image: *image, revision: found },
+        (None, failure) => failed(failure.unwrap_or_else(died), found),
     }
 }
 

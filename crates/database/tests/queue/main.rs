@@ -11,5 +11,6 @@ mod moves;
 mod publishing;
 mod rescuing;
 mod secrets;
+mod sources;
 mod walls;
 mod world;

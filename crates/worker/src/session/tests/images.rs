@@ -98,3 +98,18 @@ async fn layers_of_the_runs_own_registry_are_kept_from_other_scopes() {
     assert!(world.store.open_blob("trusted-local", &digest).unwrap().is_some());
     assert!(world.store.open_blob("shared", &digest).unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_does_not_end_with_another_commit_than_it_said() {
+    let world = World::new(Host::start(None)).await;
+    let revision = |digit: &str| json!({ "commit": digit.repeat(40), "committed_at": 0 });
+    let outcome = world.serve(move |mut cell| {
+        cell.ask(&json!({ "source_found": { "revision": revision("1") } })).unwrap();
+        let mut end = built("none.example", &Value::Null);
+        end["finish"]["built"]["image"]["layers"] = json!([]);
+        end["finish"]["built"]["revision"] = revision("2");
+        cell.port.send(&end, &[]).unwrap();
+    });
+    let Some(Outcome::Failed { failure, revision }) = outcome.await else { panic!("the run fails") };
+    assert_eq!((failure.kind.as_str(), revision.unwrap().commit), ("port_protocol", "1".repeat(40)));
+}
