@@ -81,6 +81,13 @@ pub fn example(text: &str) -> Result<String, InvalidTemplate> {
     replace(text, |_| Ok("x".to_owned()))
 }
 
+/// Whether the commit stands in the repository, before the tag's `:`.
+#[must_use]
+pub fn names_repository_by_commit(image: &str) -> bool {
+    let marked = replace(image, |field| Ok(if field == "Commit" { COMMIT } else { "x" }.to_owned()));
+    marked.is_ok_and(|name| name.split(':').next().is_some_and(|repository| repository.contains(COMMIT)))
+}
+
 fn replace(
     text: &str,
     mut value: impl FnMut(&str) -> Result<String, InvalidTemplate>,
@@ -115,6 +122,19 @@ mod tests {
         assert_eq!(fill("app:{{.Run.ID}}-{{ .Run.Branch }}", &fields), Ok("app:7-feature-gr--e".to_owned()));
         assert_eq!(fill("app:{{.Run.Commit}}", &fields), Ok("app:{{.Run.Commit}}".to_owned()));
         assert_eq!(fill("app:1", &fields), Ok("app:1".to_owned()));
+    }
+
+    #[test]
+    fn a_commit_may_stand_in_the_tag_alone() {
+        for (image, is_repository) in [
+            ("app:{{.Run.Commit}}", false),
+            ("{{.Run.TaskName}}:{{ .Run.Commit }}-1", false),
+            ("app-{{.Run.Commit}}:1", true),
+            ("team/{{ .Run.Commit }}", true),
+            ("{{.Run.ID}}", false),
+        ] {
+            assert_eq!(names_repository_by_commit(image), is_repository, "{image}");
+        }
     }
 
     #[test]

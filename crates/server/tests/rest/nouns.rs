@@ -101,6 +101,7 @@ async fn a_task_is_made_shown_listed_changed_and_removed() {
     assert_eq!((status, kind.as_str()), (412, "outdated"));
     for (wrong, field) in [
         (json!({ "build": { "images": ["app:{{.Run.Id}}"] } }), "build.images"),
+        (json!({ "build": { "images": ["app-{{.Run.Commit}}:1"] } }), "build.images"),
         (json!({ "build": { "source_credential": "none" } }), "build.source_credential"),
         (json!({ "triggers": [{ "type": "commit", "branches": ["!main"] }] }), "triggers[0].branches[0]"),
         (json!({ "notify": [{ "url": "ftp://x", "credential": "none" }] }), "notify[0].url"),
