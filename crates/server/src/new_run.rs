@@ -73,9 +73,12 @@ pub(crate) fn check_use_of_credentials(
     spec: &BuildSpec,
 ) -> Result<(), Problem> {
     let names_none = spec.source_credential.is_none() && spec.secrets.is_empty();
+    // An argument, another stage or platform may send what a step is given elsewhere.
     let uses = |spec: &BuildSpec| {
-        let BuildSpec { source, source_credential, secrets, dockerfile, .. } = spec.clone();
-        (source, source_credential, secrets, dockerfile)
+        let BuildSpec {
+            source, source_credential, secrets, dockerfile, build_args, target, platform, ..
+        } = spec.clone();
+        (source, source_credential, secrets, dockerfile, build_args, target, platform)
     };
     if names_none
         || caller.role() >= Role::Contributor
@@ -90,7 +93,7 @@ pub(crate) fn check_use_of_credentials(
             caller.name(),
             caller.role()
         ),
-        "Leave `source`, `dockerfile`, `source_credential` and `secrets` as the task has them, or use a contributor's token.",
+        "Leave `source`, `dockerfile`, `source_credential`, `secrets`, `build_args`, `target` and `platform` as the task has them, or use a contributor's token.",
     ))
 }
 
