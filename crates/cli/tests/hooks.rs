@@ -113,6 +113,18 @@ impl Story {
         tokio::time::timeout(std::time::Duration::from_secs(30), look).await.expect("it is worked off")
     }
 
+    /// The digest that a tag of the task's image names.
+    async fn tag(&self, tag: &str) -> Option<String> {
+        let address = format!("http://{}/v2/app/manifests/{tag}", self.world.registry);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.head(address).header("accept", "application/vnd.oci.image.manifest.v1+json");
+        let answer = request.send().await.unwrap();
+        let digest =
+            answer.headers().get("docker-content-digest").map(|digest| digest.to_str().unwrap().to_owned());
+        assert_eq!(digest.is_some(), answer.status() == 200, "{}", answer.status());
+        digest
+    }
+
     async fn runs(&self) -> Vec<Value> {
         self.get("runs").await["runs"].as_array().unwrap().clone()
     }
@@ -129,7 +141,7 @@ impl Story {
     fn fork(&self, commit: &str) -> Value {
         json!({ "action": "opened", "number": 3, "repository": self.repository_json(), "pull_request": {
             "number": 3, "title": "try", "user": { "login": "stranger" },
-            "head": { "ref": "theirs", "sha": commit, "repo": { "id": 99 } },
+            "head": { "ref": "main", "sha": commit, "repo": { "id": 99 } },
             "base": { "ref": "main", "sha": "0".repeat(40), "repo": { "id": 7 } } } })
     }
 
@@ -289,29 +301,44 @@ fn peak(pid: i32) -> usize {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// A step that shows what it is given, in a form that no mask knows.
+const SHOWS: &str = "ARG BASE\nFROM ${BASE}\nRUN echo made > /made\n\
+    RUN --mount=type=secret,id=npmrc,target=/given if [ -s /given ]; then busybox tr a-z b-za < /given; else echo given-nothing; fi\n";
+/// [`BUILD_SECRET`] as that step shows it.
+const SHOWN: &str = "oqn-u0lfo-pg-uif-ufbn";
+
+/// A fork whose branch has the name of the one that is deployed from.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forks_pull_request_is_a_strangers_and_shares_no_cache() {
+async fn a_forks_pull_request_gets_no_secret_shares_no_cache_and_moves_no_tag() {
     let elsewhere = TestRepository::new();
     let listener = GitServer::start(&elsewhere);
     let story = Story::begin(&listener).await;
-    let dockerfile = "ARG BASE\nFROM ${BASE}\nRUN echo made > /made\n";
-    let commit = story.repository.commit_to("main", &[("Dockerfile", dockerfile)]);
+    let commit = story.repository.commit_to("main", &[("Dockerfile", SHOWS)]);
     story.deliver("push", "d1", &story.push(&"1".repeat(40), &commit)).await;
     let delivery = story.worked("d1").await;
     let trusted = delivery["decisions"][0]["run"].as_str().unwrap().to_owned();
-    story.world.ended(&story.url(&format!("runs/{trusted}"))).await;
+    let trusted = story.url(&format!("runs/{trusted}"));
+    let ended = story.world.ended(&trusted).await;
+    let log = story.world.run_log(&trusted).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}\n{log}");
+    assert!(log.contains(SHOWN), "a trusted run has it: {log}");
+    let deployed = story.tag("main").await;
 
-    let theirs = story.repository.commit_to("theirs", &[("Dockerfile", dockerfile)]);
+    let theirs = story.repository.commit_to("theirs", &[("Dockerfile", SHOWS)]);
     story.deliver("pull_request", "d2", &story.fork(&theirs)).await;
     let delivery = story.worked("d2").await;
     let id = delivery["decisions"][0]["run"].as_str().unwrap_or_else(|| panic!("{delivery}")).to_owned();
+    assert!(delivery["summary"].as_str().unwrap().ends_with("untrusted: built, not pushed"), "{delivery}");
     let address = story.url(&format!("runs/{id}"));
     let run = story.world.ended(&address).await;
     assert_eq!(
-        (run["status"].as_str(), run["trust"].as_str()),
-        (Some("succeeded"), Some("untrusted")),
+        (run["status"].as_str(), run["trust"].as_str(), &run["images"]),
+        (Some("succeeded"), Some("untrusted"), &json!([])),
         "{run}"
     );
     let log = story.world.run_log(&address).await;
+    assert!(log.contains("given-nothing") && !log.contains(SHOWN), "{log}");
     assert!(log.contains("RUN echo made") && !log.contains("CACHED"), "its cache is its own: {log}");
+    assert_eq!(story.tag("main").await, deployed, "what is deployed is what was");
+    assert_eq!(story.tag(&theirs).await, None);
 }

@@ -23,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "lost",
             "published",
             "refused",
+            "waits",
             "stored",
             "again",
             "matched",

@@ -1,10 +1,10 @@
 //! Credentials: sealed before they come here, and opened by whoever has the key.
 
-use model::CredentialKind;
+use model::{CredentialKind, Epoch, LeaseToken, RunId};
 use time::OffsetDateTime;
 
 use crate::error::parse;
-use crate::{Database, Deleted, Error};
+use crate::{Database, Deleted, Error, PublicationLease};
 
 /// A credential without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,31 @@ pub struct SealedCredential {
     pub username: Option<String>,
     pub known_hosts: Option<String>,
     pub sealed: Vec<u8>,
+}
+
+/// Under which lease a publisher asks for a secret.
+#[derive(Debug, Clone, Copy)]
+pub enum Under<'a> {
+    /// That of a run, which a worker proves to hold.
+    Run { run: RunId, epoch: Epoch, token: &'a LeaseToken },
+    /// The publisher's own.
+    Publication(&'a PublicationLease),
+}
+
+struct Sealed {
+    kind: String,
+    username: Option<String>,
+    known_hosts: Option<String>,
+    sealed: Vec<u8>,
+}
+
+impl TryFrom<Sealed> for SealedCredential {
+    type Error = Error;
+
+    fn try_from(row: Sealed) -> Result<Self, Error> {
+        let Sealed { kind, username, known_hosts, sealed } = row;
+        Ok(Self { kind: parse(&kind)?, username, known_hosts, sealed })
+    }
 }
 
 struct Row {
@@ -122,7 +147,47 @@ impl Database {
         row.fetch_optional(&self.pool).await?.map(CredentialRow::try_from).transpose()
     }
 
-    /// The secret, as it lies there.
+    /// A secret for a publisher, as it lies there: one that the run names, or its registry's sign-in.
+    ///
+    /// # Errors
+    /// The lease is lost, or the database is away.
+    pub async fn credential_under(
+        &self,
+        lease: Under<'_>,
+        name: &str,
+    ) -> Result<Option<SealedCredential>, Error> {
+        let row = match lease {
+            Under::Run { run, epoch, token } => {
+                sqlx::query_as!(
+                    Sealed,
+                    r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
+                       FROM slipway.run_credential($1, $2, $3, $4)"#,
+                    run.0,
+                    epoch.0,
+                    token.0,
+                    name
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+            Under::Publication(lease) => {
+                sqlx::query_as!(
+                    Sealed,
+                    r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
+                       FROM slipway.publication_credential($1, $2, $3, $4)"#,
+                    lease.id.0,
+                    lease.epoch.0,
+                    lease.token.0,
+                    name
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+        };
+        row.map(SealedCredential::try_from).transpose()
+    }
+
+    /// The secret, as it lies there: for the server.
     ///
     /// # Errors
     /// The database is away.
@@ -131,15 +196,14 @@ impl Database {
         registry: &str,
         name: &str,
     ) -> Result<Option<SealedCredential>, Error> {
-        let row = sqlx::query!(
+        let row = sqlx::query_as!(
+            Sealed,
             r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
                FROM slipway.sealed_credential($1, $2)"#,
             registry,
             name
         );
-        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
-        let (kind, username, known_hosts) = (parse(&row.kind)?, row.username, row.known_hosts);
-        Ok(Some(SealedCredential { kind, username, known_hosts, sealed: row.sealed }))
+        row.fetch_optional(&self.pool).await?.map(SealedCredential::try_from).transpose()
     }
 
     /// Removes a credential that nothing needs.

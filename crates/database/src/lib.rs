@@ -31,7 +31,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use cache::{CacheEntry, CacheLayer};
-pub use credentials::{CredentialRow, NewCredential, PutCredential, SealedCredential};
+pub use credentials::{CredentialRow, NewCredential, PutCredential, SealedCredential, Under};
 pub use deliveries::{
     DeliveryContent, DeliveryRow, DeliveryStatus, Inbox, NewDelivery, Received, TaskDecision, Worked,
 };

@@ -133,6 +133,15 @@ impl BuildSpec {
                     });
                 }
             };
+            if template::names_repository_by_commit(image) {
+                return refuse(
+                    "images",
+                    format!(
+                        "`{image}` names its repository by the commit, which is known only after the fetch."
+                    ),
+                    "Write `{{.Run.Commit}}` behind the `:`: whether a repository may be pushed to is asked before.",
+                );
+            }
             if let Err(error) = ImageReference::parse_target(&example) {
                 return refuse(
                     "images",

@@ -93,6 +93,13 @@ pub fn example(text: &str) -> Result<String, InvalidTemplate> {
     replace(text, |_| Ok("x".to_owned()))
 }
 
+/// Whether the commit stands in the repository, before the tag's `:`.
+#[must_use]
+pub fn names_repository_by_commit(image: &str) -> bool {
+    let marked = replace(image, |field| Ok(if field == "Commit" { COMMIT } else { "x" }.to_owned()));
+    marked.is_ok_and(|name| name.split(':').next().is_some_and(|repository| repository.contains(COMMIT)))
+}
+
 fn replace(
     text: &str,
     mut value: impl FnMut(&str) -> Result<String, InvalidTemplate>,
@@ -134,6 +141,19 @@ mod tests {
         let fields = fields.with_commit_to_follow();
         assert_eq!(fill("app:{{.Run.Commit}}", &fields), Ok("app:{{.Run.Commit}}".to_owned()));
         assert_eq!(fill("app:1", &fields), Ok("app:1".to_owned()));
+    }
+
+    #[test]
+    fn a_commit_may_stand_in_the_tag_alone() {
+        for (image, is_repository) in [
+            ("app:{{.Run.Commit}}", false),
+            ("{{.Run.TaskName}}:{{ .Run.Commit }}-1", false),
+            ("app-{{.Run.Commit}}:1", true),
+            ("team/{{ .Run.Commit }}", true),
+            ("{{.Run.ID}}", false),
+        ] {
+            assert_eq!(names_repository_by_commit(image), is_repository, "{image}");
+        }
     }
 
     #[test]

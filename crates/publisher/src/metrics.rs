@@ -57,7 +57,7 @@ impl Metrics {
     fn new() -> Self {
         let made = Self::make().expect("the names of metrics are unique");
         // A counter that is not there can't be seen to grow.
-        for outcome in ["published", "failed", "refused", "lost"] {
+        for outcome in ["published", "failed", "refused", "lost", "waits"] {
             made.publications.with_label_values(&[outcome]);
         }
         for how in ["exists", "mounted", "uploaded"] {

@@ -81,9 +81,12 @@ pub(crate) fn check_use_of_credentials(
     spec: &BuildSpec,
 ) -> Result<(), Problem> {
     let names_none = spec.source_credential.is_none() && spec.secrets.is_empty();
+    // An argument, another stage or platform may send what a step is given elsewhere.
     let uses = |spec: &BuildSpec| {
-        let BuildSpec { source, source_credential, secrets, dockerfile, .. } = spec.clone();
-        (source, source_credential, secrets, dockerfile)
+        let BuildSpec {
+            source, source_credential, secrets, dockerfile, build_args, target, platform, ..
+        } = spec.clone();
+        (source, source_credential, secrets, dockerfile, build_args, target, platform)
     };
     if names_none
         || caller.role() >= Role::Contributor
@@ -98,7 +101,7 @@ pub(crate) fn check_use_of_credentials(
             caller.name(),
             caller.role()
         ),
-        "Leave `source`, `dockerfile`, `source_credential` and `secrets` as the task has them, or use a contributor's token.",
+        "Leave `source`, `dockerfile`, `source_credential`, `secrets`, `build_args`, `target` and `platform` as the task has them, or use a contributor's token.",
     ))
 }
 
@@ -125,8 +128,10 @@ fn fields(run: &NewRun, registry: &Registry) -> RunFields {
         if let Some(commit) = commit.or(reference.as_deref().filter(is_commit)) {
             fields = fields.with("Commit", commit);
         }
-        let branch = reference.as_deref().filter(|text| !is_commit(text) && !text.starts_with("refs/tags/"));
-        if let Some(branch) = run.cause.branch().or(branch) {
+        // Of other refs, `refs/pull/7/merge` for one, nobody would call the name a branch's.
+        let is_branch =
+            |text: &&str| !is_commit(text) && (!text.starts_with("refs/") || text.starts_with("refs/heads/"));
+        if let Some(branch) = run.cause.branch().or(reference.as_deref().filter(is_branch)) {
             fields = fields.with("Branch", branch.strip_prefix("refs/heads/").unwrap_or(branch));
         }
     }

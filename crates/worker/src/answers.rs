@@ -13,14 +13,15 @@ use bytes::Bytes;
 use content::Store;
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
-use model::{Failure, SourceSpec};
+use model::{Failure, GitRevision, ImageReference, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 use sha2::Sha256;
 
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
-use crate::pull::Pulls;
+use crate::pull::{Pulls, SHARED};
+use crate::resolved::Resolved;
 use crate::ssh::{Ssh, Starter};
 use crate::{fetch, git, network, streams};
 
@@ -47,6 +48,10 @@ pub(crate) struct Answers {
     /// The cell's first process, whose namespaces get the network.
     pub(crate) pid: u32,
     registry: registry::Client,
+    /// What the cell may have of base images.
+    pub(crate) resolved: Resolved,
+    /// The commit that the cell said it found.
+    found: Mutex<Option<GitRevision>>,
     secrets: RunSecrets,
     /// The line to a source that is fetched over ssh.
     ssh: Option<Ssh>,
@@ -67,8 +72,9 @@ impl Answers {
         let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
             .of_registry(&leased.registry_address, Arc::new(desk));
         let ssh = Ssh::of(&means.ssh, &leased.spec.source, secrets.git.as_ref());
-        let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
-        Self { means, leased, lease, pid, registry, secrets, ssh, preflight, blobs, next }
+        let (resolved, found, blobs) = (Resolved::default(), Mutex::default(), Mutex::default());
+        let next = AtomicU64::new(1);
+        Self { means, leased, lease, pid, registry, resolved, found, secrets, ssh, preflight, blobs, next }
     }
 
     /// Ends what still goes on for the run.
@@ -112,15 +118,23 @@ impl Answers {
                 let Lease { run, epoch, token, .. } = &self.lease;
                 let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
                 written.map_err(|error| error.failure())?;
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
                 Ok((Answer::Done, Vec::new()))
             }
             Question::Resolve { image, platform } => {
                 let image =
                     self.registry.resolve(&image, &platform).await.map_err(|error| error.failure())?;
+                if !self.resolved.remember(&image) {
+                    return Err(out_of_order());
+                }
                 Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
             }
             Question::ImageBlob { image, blob } => {
-                let file = self.means.pulls.blob(&self.means.store, &self.registry, &image, &blob).await?;
+                if !self.resolved.names(&image.registry, &image.repository, &blob) {
+                    return Err(out_of_order());
+                }
+                let (store, scope) = (&self.means.store, self.scope_of(&image));
+                let file = self.means.pulls.blob(store, scope, &self.registry, &image, &blob).await?;
                 Ok((Answer::File, vec![file.into()]))
             }
             Question::StoredBlob { digest } => {
@@ -143,6 +157,17 @@ impl Answers {
                 Ok((Answer::Done, vec![exit]))
             }
         }
+    }
+
+    /// The commit that names of the image may hold by now.
+    pub(crate) fn found(&self) -> Option<GitRevision> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where an image's layers are kept. Only the run's own registry is asked with a right of ours: what comes from
+    /// there is kept from other scopes. Everything else can be had by anybody.
+    fn scope_of(&self, image: &ImageReference) -> &str {
+        if image.registry == self.leased.registry_address { &self.leased.scope } else { SHARED }
     }
 
     fn repository(&self) -> Result<&str, Failure> {
@@ -263,7 +288,7 @@ async fn source_chunk(database: &Database, lease: &Lease, chunk: i32) -> Result<
     bytes.map_err(|error| error.failure())
 }
 
-fn out_of_order() -> Failure {
+pub(crate) fn out_of_order() -> Failure {
     Failure::service(
         "port_protocol",
         "The cell asked for what this run does not declare.",

@@ -14,6 +14,7 @@ mod mask;
 mod metrics;
 mod network;
 mod pull;
+mod resolved;
 mod session;
 mod ssh;
 mod streams;

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::answers::Answers;
+use crate::answers::{Answers, out_of_order};
 use crate::cgroup::RunCgroup;
 use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
@@ -194,7 +194,7 @@ async fn converse(
             Some(Packet { message: ToWorker::Vertex(event), .. }) => told.vertices.tell(event).await,
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
-                break Some(outcome_of(finish, &answers.leased));
+                break Some(outcome_of(finish, &answers));
             }
             Some(Packet { message: ToWorker::Unshared, .. }) => {}
             None => break Some(failed(died(), None)),
@@ -247,14 +247,25 @@ fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<(ToCell, Vec<OwnedFd>
     replies
 }
 
-fn outcome_of(finish: Finish, leased: &LeasedRun) -> Outcome {
-    match finish {
-        Finish::Built { image, revision } if leased.spec.images.is_empty() => {
-            Outcome::Succeeded { image: *image, revision }
+/// What a cell says of its end, as far as it goes with what it was answered: the publisher would look for a base
+/// layer with its own right, and a commit is what the image was named by.
+fn outcome_of(finish: Finish, answers: &Answers) -> Outcome {
+    let found = answers.found();
+    let (image, failure, revision) = match finish {
+        Finish::Built { image, revision } => (Some(image), None, revision),
+        Finish::Failed { failure, revision } => (None, Some(failure), revision),
+        Finish::Done => return failed(died(), found),
+    };
+    let is_known = image.as_ref().is_none_or(|image| answers.resolved.names_all_of(image));
+    if !is_known || (revision.is_some() && revision != found) {
+        return failed(out_of_order(), found);
+    }
+    match (image, failure) {
+        (Some(image), _) if answers.leased.spec.images.is_empty() => {
+            Outcome::Succeeded { image: *image, revision: found }
         }
-        Finish::Built { image, revision } => Outcome::Publishing { image: *image, revision },
-        Finish::Failed { failure, revision } => failed(failure, revision),
-        Finish::Done => failed(died(), None),
+        (Some(image), _) => Outcome::Publishing { image: *image, revision: found },
+        (None, failure) => failed(failure.unwrap_or_else(died), found),
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cancelling;
+mod claims;
 mod forgetting;
 mod functions;
 mod inbox;
@@ -13,6 +14,8 @@ mod moves;
 mod publishing;
 mod reports;
 mod rescuing;
+mod secrets;
+mod sources;
 mod steps;
 mod walls;
 mod world;

@@ -45,7 +45,7 @@ pub struct Run {
     /// The commit that was built; absent for an upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// What was pushed, or will be.
+    /// What was pushed, or will be; nothing of a stranger's pull request.
     pub images: Vec<Image>,
     /// Why it did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub struct Image {
 /// The tag was left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TagSkipped {
-    /// The run of the same task whose source is newer.
+    /// The run of the same task whose source is newer, or which is trusted where this one is not.
     #[schema(value_type = Uuid)]
     pub superseded_by: RunId,
 }

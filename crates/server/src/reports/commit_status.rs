@@ -155,6 +155,9 @@ fn description(run: &RunRow) -> String {
     let text = match (&run.failure, run.status) {
         (Some(failure), _) => failure.message.clone(),
         (None, RunStatus::Queued) => "The build waits for a worker.".to_owned(),
+        (None, RunStatus::Succeeded) if run.images.is_empty() => {
+            "The image is built; it is pushed nowhere.".to_owned()
+        }
         (None, RunStatus::Succeeded) => "The image is built and pushed.".to_owned(),
         (None, RunStatus::Cancelled) => "The build was cancelled.".to_owned(),
         (None, _) => "The image is being built.".to_owned(),

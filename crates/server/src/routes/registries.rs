@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use database::{CredentialRow, Deleted, NewRegistry as NewRow};
-use model::{CredentialKind, Notify, SignIn};
+use model::{CredentialKind, Notify, Role, SignIn};
 use serde_json::{Map, Value};
 
 use super::lookup::find_registry;
@@ -73,17 +73,20 @@ pub(crate) async fn create_registry(
 /// Change a registry.
 ///
 /// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well; those that
-/// were pushed are shown with the address they were pushed to.
+/// were pushed are shown with the address they were pushed to. `address`, `plain_http` and `sign_in` say whose
+/// identity goes where: only a token for every registry changes them.
 #[utoipa::path(patch, path = "/v1/registries/{registry}", tag = "registries", operation_id = "changeRegistry",
     params(("registry" = String, Path, example = "local")),
     request_body = RegistryPatch,
     responses(
         (status = 200, description = "Changed", body = Registry),
+        (status = 403, description = "`other_registry`: the token is for one registry", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`registry_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn change_registry(
     State(app): State<App>,
+    caller: Caller,
     PathOf(registry): PathOf<String>,
     JsonOf(patch): JsonOf<Map<String, Value>>,
 ) -> Result<Json<Registry>, Problem> {
@@ -95,7 +98,13 @@ pub(crate) async fn change_registry(
         sign_in: there.sign_in,
         notify: there.notify,
     };
-    let RegistryChange { address, plain_http, sign_in, notify } = patched(&before, patch)?;
+    let change: RegistryChange = patched(&before, patch)?;
+    let goes_where =
+        |registry: &RegistryChange| (registry.address.clone(), registry.plain_http, registry.sign_in.clone());
+    if goes_where(&change) != goes_where(&before) {
+        caller.check(Role::Administrator, None)?;
+    }
+    let RegistryChange { address, plain_http, sign_in, notify } = change;
     let row = NewRow { name: there.name, address, plain_http, sign_in, notify };
     validate(&app, &row).await?;
     app.database.update_registry(&row).await?;
@@ -148,6 +157,14 @@ fn check_name(name: &str) -> Result<(), Problem> {
 async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
     if let Err((message, hint)) = check_address(&row.address) {
         return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("address"));
+    }
+    if row.sign_in.is_azures() && row.plain_http && !is_loopback(&row.address) {
+        return Err(Problem::new(
+            &kind::REGISTRY_INVALID,
+            "An identity of Azure's is not sent over plain http.",
+            "Leave `plain_http` out, or sign in with user and password.",
+        )
+        .in_field("sign_in"));
     }
     if let Some(name) = row.sign_in.credential() {
         let found = app.database.get_credential(&row.name, name).await?;
@@ -216,6 +233,15 @@ fn check_address(address: &str) -> Result<(), (String, String)> {
         return Err((format!("`{shown}` is an incomplete name: it has no domain."), hint));
     }
     Ok(())
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = match address.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => address,
+    };
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn is_host_name(host: &str) -> bool {

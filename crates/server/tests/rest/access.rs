@@ -187,6 +187,37 @@ async fn a_token_sees_its_registry_and_ends_when_it_should() {
 }
 
 #[tokio::test]
+async fn who_has_one_registry_does_not_say_where_it_is_and_who_signs_in_there() {
+    let world = World::new().await;
+    let own = client(Some(&token(&world.db, Role::Administrator, Some("local")).await));
+    let patch = async |client: &reqwest::Client, body: serde_json::Value| {
+        client.patch(world.url("/v1/registries/local")).json(&body).send().await.unwrap()
+    };
+    for change in [
+        serde_json::json!({ "address": "evil.example" }),
+        serde_json::json!({ "plain_http": false }),
+        serde_json::json!({ "sign_in": { "type": "managed_identity" } }),
+        serde_json::json!({ "notify": [], "address": "evil.example" }),
+    ] {
+        let (status, kind, said) = problem(patch(&own, change.clone()).await).await;
+        assert_eq!((status, kind.as_str()), (403, "other_registry"), "{change}: {said}");
+    }
+    let row = world.db.server.get_registry("local").await.unwrap().unwrap();
+    assert_eq!((row.address.as_str(), row.plain_http), ("127.0.0.1:5000", true), "nothing was changed");
+    let same = serde_json::json!({ "address": "127.0.0.1:5000", "plain_http": true, "notify": [] });
+    assert_eq!(patch(&own, same).await.status(), 200, "what stays is no change");
+    let by_identity = serde_json::json!({ "address": "team.azurecr.io", "plain_http": true, "sign_in": { "type": "managed_identity" } });
+    let (status, kind, said) = problem(patch(&world.http, by_identity.clone()).await).await;
+    assert_eq!(
+        (status, kind.as_str(), said["field"].as_str()),
+        (422, "registry_invalid", Some("sign_in")),
+        "{said}"
+    );
+    let private = serde_json::json!({ "address": "team.azurecr.io", "plain_http": false, "sign_in": { "type": "managed_identity" } });
+    assert_eq!(patch(&world.http, private).await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_token_that_asks_too_often_is_told_when_to_come_back() {
     let config = server::Config { token_rate: server::Rate::new(1, 3), ..server::Config::default() };
     let world = World::with(config).await;

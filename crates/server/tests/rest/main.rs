@@ -13,6 +13,7 @@ mod reporter;
 mod reports;
 mod runs;
 mod steps;
+mod strangers;
 mod tls;
 mod uploads;
 mod world;

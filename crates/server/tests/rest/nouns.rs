@@ -149,6 +149,7 @@ async fn a_task_is_made_shown_listed_changed_and_removed() {
     assert_eq!((status, kind.as_str()), (412, "outdated"));
     for (wrong, field) in [
         (json!({ "build": { "images": ["app:{{.Run.Id}}"] } }), "build.images"),
+        (json!({ "build": { "images": ["app-{{.Run.Commit}}:1"] } }), "build.images"),
         (json!({ "build": { "source_credential": "none" } }), "build.source_credential"),
         (json!({ "triggers": [{ "type": "commit", "branches": ["!main"] }] }), "triggers[0].branches[0]"),
         (json!({ "notify": [{ "url": "ftp://x", "credential": "none" }] }), "notify[0].url"),
@@ -301,18 +302,42 @@ async fn a_submitter_uses_credentials_only_as_a_task_says() {
     task["build"]["source_credential"] = json!("git");
     world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap();
     let submitter = client(Some(&token(&world.db, Role::Submitter, None).await));
+    // A platform that nobody builds for would be refused for that.
+    world
+        .db
+        .execute(
+            "INSERT INTO slipway.workers (id, store, name, platform, slots)
+             VALUES (gen_random_uuid(), gen_random_uuid(), 'other', 'linux/riscv64', 1)",
+        )
+        .await;
     let runs = world.url("/v1/registries/local/tasks/app/runs");
     let run =
         async |build: Value| submitter.post(&runs).json(&json!({ "build": build })).send().await.unwrap();
-    assert_eq!(run(json!({ "build_args": { "A": "1" } })).await.status(), 201);
+    assert_eq!(run(json!({ "images": ["team/app:mine"], "no_cache": true })).await.status(), 201);
     for elsewhere in [
         json!({ "source": "https://evil.example/team/app.git#main" }),
         json!({ "source": "https://example.com/team/app.git#refs/pull/1/head" }),
         json!({ "dockerfile": "Mine" }),
+        json!({ "build_args": { "REGISTRY": "https://evil.example" } }),
+        json!({ "target": "prints" }),
+        json!({ "platform": "linux/riscv64" }),
     ] {
         let (status, kind, said) = problem(run(elsewhere.clone()).await).await;
         assert_eq!((status, kind.as_str()), (403, "role_too_small"), "{elsewhere}: {said}");
+        let hint = said["hint"].as_str().unwrap();
+        assert!(["build_args", "target", "platform"].iter().all(|field| hint.contains(field)), "{hint}");
     }
+    let patch = json!({ "build": { "source_credential": null, "secrets": { "npmrc": "npm" } } });
+    let npm = world.url("/v1/registries/local/credentials/npm");
+    world.http.put(npm).json(&json!({ "kind": "build", "secret": SECRET })).send().await.unwrap();
+    let task = world.url("/v1/registries/local/tasks/app");
+    assert_eq!(world.http.patch(&task).json(&patch).send().await.unwrap().status(), 200);
+    let sends = json!({ "build_args": { "REGISTRY": "https://evil.example" } });
+    assert_eq!(problem(run(sends).await).await.1, "role_too_small", "a build's secret is one as well");
+    let without = json!({ "build_args": { "REGISTRY": "https://evil.example" }, "secrets": null });
+    assert_eq!(run(without).await.status(), 201, "without the secret there is nothing to send");
+    let patch = json!({ "build": { "source_credential": "git", "secrets": null } });
+    assert_eq!(world.http.patch(&task).json(&patch).send().await.unwrap().status(), 200);
     assert_eq!(run(json!({ "source_credential": null, "dockerfile": "Mine" })).await.status(), 201);
     let quick = json!({ "source": "https://evil.example/a.git", "source_credential": "git" });
     let quick = submitter.post(world.url("/v1/registries/local/runs")).json(&quick).send().await.unwrap();

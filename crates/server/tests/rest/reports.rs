@@ -13,7 +13,7 @@ use sha2::Sha256;
 use test_support::{FakeGitHost, GitState};
 
 use crate::hooks::senders::{AFTER, SENDERS};
-use crate::world::{World, client, json_of};
+use crate::world::{World, client, json_of, loopback};
 
 const TOKEN: &str = "t0ken-that-writes-statuses";
 const KEY: &[u8; 24] = b"0123456789abcdef01234567";

@@ -1,6 +1,8 @@
 //! A hostile cell, played by the test at the other end of the port: it asks for each forbidden thing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod images;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
@@ -80,10 +82,15 @@ fn redirect(to: &str) -> String {
 
 impl World {
     async fn new(host: Host) -> Self {
+        Self::at(host, "127.0.0.1:1").await
+    }
+
+    /// With the run's registry at an address.
+    async fn at(host: Host, registry: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(folder.path()).unwrap());
         let db = TestDatabase::new().await;
-        db.server.upsert_registry("local", "127.0.0.1:1", true).await.unwrap();
+        db.server.upsert_registry("local", registry, true).await.unwrap();
         let worker = WorkerId(Uuid::now_v7());
         let (name, platform) = ("w".into(), Platform::host());
         let new = NewWorker { id: worker, store: store.id(), name, platform, slots: 1 };

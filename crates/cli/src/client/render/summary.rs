@@ -27,7 +27,10 @@ pub(crate) fn summary(run: &Run) -> String {
             });
         }
         if run.images.is_empty() {
-            lines.push("The image was built and, having no name, pushed nowhere.".to_owned());
+            lines.push(match run.cause.is_strangers() {
+                true => "The image was built and, being a stranger's, pushed nowhere.".to_owned(),
+                false => "The image was built and, having no name, pushed nowhere.".to_owned(),
+            });
         }
     }
     lines.join("\n")
