@@ -19,7 +19,8 @@ pub(crate) fn patched<T: Serialize + DeserializeOwned>(
     let mut value = serde_json::to_value(before).map_err(internal)?;
     let refuse = |error: serde_json::Error| {
         let hint = "The body is a JSON merge patch: fields that are there replace, `null` removes. /openapi.json has the schema.";
-        Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {error}."), hint).in_field("body")
+        Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {error}."), hint)
+            .in_field("body")
     };
     let mut removed = Vec::new();
     nulls(&patch, &mut Vec::new(), &mut removed);
