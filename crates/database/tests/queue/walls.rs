@@ -11,6 +11,7 @@ const TABLES: &[(&str, &str)] = &[
     ("cache_entries", "SELECT"),
     ("credentials", "SELECT INSERT UPDATE DELETE"),
     ("deliveries", "SELECT INSERT UPDATE DELETE"),
+    ("gone_receivers", "SELECT INSERT UPDATE DELETE"),
     ("hooks", "SELECT INSERT UPDATE DELETE"),
     ("idempotency_keys", "SELECT INSERT DELETE"),
     ("log_chunks", "SELECT"),
@@ -43,6 +44,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("cache_lookup", "worker"),
     ("cache_record", "worker"),
     ("finish", "worker"),
+    ("forget_old", "server"),
     ("lease_length", "server"),
     ("lease_next", "worker"),
     ("lease_publication", "publisher"),
@@ -65,6 +67,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("source_chunk", "worker"),
     ("source_found", "worker"),
     ("tidy", "server"),
+    ("users_of_credential", "server"),
 ];
 
 const ROLES: [&str; 3] = ["server", "worker", "publisher"];

@@ -16,7 +16,7 @@ use super::names::check_name;
 use super::patch::patched;
 use crate::App;
 use crate::api::{Hook, HookList, HookPatch, NewHook, RotateHook};
-use crate::http::extract::{JsonOf, PathOf};
+use crate::http::extract::{JsonOf, PathOf, SecretJsonOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -65,7 +65,7 @@ pub(crate) async fn list_hooks(
 pub(crate) async fn create_hook(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
-    JsonOf(new): JsonOf<NewHook>,
+    SecretJsonOf(new): SecretJsonOf<NewHook>,
 ) -> Result<(StatusCode, Json<Hook>), Problem> {
     check_reached(&app)?;
     let registry = find_registry(&app, &registry).await?;
@@ -136,7 +136,7 @@ pub(crate) async fn change_hook(
 pub(crate) async fn rotate_hook(
     State(app): State<App>,
     PathOf(path): PathOf<HookPath>,
-    JsonOf(how): JsonOf<RotateHook>,
+    SecretJsonOf(how): SecretJsonOf<RotateHook>,
 ) -> Result<Json<Hook>, Problem> {
     check_reached(&app)?;
     let hook = find_hook(&app, &path).await?;
@@ -297,8 +297,8 @@ mod tests {
         let path = || HookPath { registry: "local".to_owned(), hook: "hub".to_owned() };
         for own in ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420"] {
             let app = app(own, None).await;
-            let made = create_hook(State(app.clone()), PathOf("local".to_owned()), JsonOf(new())).await;
-            let rotated = rotate_hook(State(app), PathOf(path()), JsonOf(RotateHook::default())).await;
+            let made = create_hook(State(app.clone()), PathOf("local".to_owned()), SecretJsonOf(new())).await;
+            let rotated = rotate_hook(State(app), PathOf(path()), SecretJsonOf(RotateHook::default())).await;
             for refused in [made.expect_err("refused"), rotated.expect_err("refused")] {
                 assert_eq!(refused.kind(), &kind::HOOK_INVALID);
                 assert!(refused.to_string().contains("--public-url"), "{refused}");
