@@ -85,3 +85,31 @@ impl std::fmt::Debug for ByteStream {
         f.debug_struct("ByteStream").field("read", &self.read).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
+    use std::io::Cursor;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// What reading `bytes` to their end comes to, when this was said of them.
+    fn read(bytes: &'static [u8], sent: Result<Sent, Failure>) -> Result<usize, String> {
+        let (say, end) = channel();
+        say.send(sent).unwrap();
+        let mut stream = ByteStream::announced(Cursor::new(bytes), end).with_digest();
+        stream.read_to_end(&mut Vec::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_end_is_believed_where_length_and_digest_are_what_was_sent() {
+        let digest = |bytes: &[u8]| Some(Digest::from_sha256(Sha256::digest(bytes).into()));
+        assert_eq!(read(b"hello", Ok(Sent { length: 5, digest: digest(b"hello") })), Ok(5));
+        for (length, digest) in [(6, digest(b"hello")), (5, digest(b"hallo")), (5, None)] {
+            assert!(read(b"hello", Ok(Sent { length, digest })).is_err(), "{length}");
+        }
+        let failure = Failure::service("url_unreachable", "It broke off.", "");
+        assert!(read(b"hello", Err(failure)).is_err_and(|said| said.starts_with("It broke off.")));
+    }
+}

@@ -15,6 +15,8 @@ pub struct Network<'a> {
     pub addresses: &'a [&'a str],
     /// Who knows names; nobody when absent.
     pub nameserver: Option<&'a str>,
+    /// Whether the test has to be the machine's root there, and not one of a user namespace.
+    pub as_root: bool,
 }
 
 /// True inside. Outside it runs `test` (its path within the test program) inside, with these variables, and
@@ -24,7 +26,7 @@ pub struct Network<'a> {
 /// The test fails inside, or there is no `unshare` (util-linux) or `ip` (iproute2).
 #[must_use]
 pub fn in_its_own_network(test: &str, variables: &[(&str, &str)]) -> bool {
-    Network { addresses: &[METADATA], nameserver: None }.is_inside(test, variables)
+    Network { addresses: &[METADATA], nameserver: None, as_root: false }.is_inside(test, variables)
 }
 
 impl Network<'_> {
@@ -37,17 +39,14 @@ impl Network<'_> {
         if std::env::var(INSIDE).is_ok_and(|inside| inside == test) {
             return true;
         }
-        let mut command = Command::new("unshare");
-        if !nix::unistd::geteuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
+        let variables = [(INSIDE, test)].into_iter().chain(variables.iter().copied());
+        let mut command = self.unshare(variables);
         command.args(["--net", "--mount", "--", "sh", "-ec", &self.setup(), "sh"]);
         command.arg(std::env::current_exe().expect("the test program")).args([
             "--exact",
             test,
             "--nocapture",
         ]);
-        command.env(INSIDE, test).envs(variables.iter().copied());
         let output = command.output().expect("unshare of util-linux starts");
         let said = String::from_utf8_lossy(&output.stdout);
         let also = String::from_utf8_lossy(&output.stderr);
@@ -56,6 +55,22 @@ impl Network<'_> {
             "{test} in its own network:\n{said}\n{also}"
         );
         false
+    }
+
+    fn unshare<'v>(&self, variables: impl Iterator<Item = (&'v str, &'v str)>) -> Command {
+        let mut command = Command::new("env");
+        if !nix::unistd::geteuid().is_root() && self.as_root {
+            let prefix =
+                std::env::var("SLIPWAY_TEST_AS_ROOT").expect("run `make test`, which makes both identities");
+            let mut words = prefix.split_whitespace();
+            command = Command::new(words.next().expect("a program"));
+            command.args(words).arg("env");
+        }
+        command.args(variables.map(|(name, value)| format!("{name}={value}"))).arg("unshare");
+        if !nix::unistd::geteuid().is_root() && !self.as_root {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command
     }
 
     fn setup(&self) -> String {
