@@ -11,7 +11,7 @@ const TABLES: &[(&str, &str)] = &[
     ("cache_entries", "SELECT"),
     ("credentials", "SELECT INSERT UPDATE DELETE"),
     ("deliveries", "SELECT INSERT UPDATE DELETE"),
-    ("gone_receivers", "SELECT INSERT UPDATE DELETE"),
+    ("gone_receivers", "SELECT INSERT DELETE"),
     ("hooks", "SELECT INSERT UPDATE DELETE"),
     ("idempotency_keys", "SELECT INSERT DELETE"),
     ("log_chunks", "SELECT"),
