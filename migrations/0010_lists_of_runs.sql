@@ -11,7 +11,7 @@ ALTER TABLE slipway.runs
 CREATE INDEX runs_of_cause_type ON slipway.runs (registry, cause_type, id DESC);
 CREATE INDEX runs_of_branch ON slipway.runs (registry, branch, id DESC) WHERE branch IS NOT NULL;
 CREATE INDEX runs_of_commit ON slipway.runs (registry, commit) WHERE commit IS NOT NULL;
-CREATE INDEX runs_of_task_name ON slipway.runs (registry, task, id DESC) WHERE task IS NOT NULL;
+CREATE INDEX IF NOT EXISTS runs_of_task_name ON slipway.runs (registry, task, id DESC) WHERE task IS NOT NULL;
 
 -- With the registry: who may not see it is not told, and nobody has to look it up for each reader.
 CREATE OR REPLACE FUNCTION slipway.tell_run() RETURNS trigger LANGUAGE plpgsql SET search_path = slipway, pg_temp AS $$

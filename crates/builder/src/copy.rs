@@ -1,11 +1,12 @@
-//! COPY, ADD of local files, and WORKDIR: the vertices that place files without running anything.
+//! COPY, ADD and WORKDIR: the vertices that place files without running anything.
 
 use std::path::Path;
 
-use model::{Copy, CopyFrom, Digest, Failure, MakeDirectory};
+use model::{Copy, CopyFrom, Digest, Failure, Fetch, MakeDirectory};
 use snapshot::{LayerDir, View};
 
 use crate::accounts::Accounts;
+use crate::fetch::Fetcher;
 use crate::layers::{Layers, Stack};
 use crate::place::{self, Stamp};
 use crate::rooted::{Root, clean};
@@ -16,19 +17,60 @@ use crate::{Error, archive, fingerprint};
 pub(crate) struct Taken {
     pub(crate) selection: Vec<Selected>,
     pub(crate) digest: Digest,
+    /// Still to be fetched, and its place in the selection. Its checksum is known, and in the digest.
+    wanted: Option<(usize, Fetch)>,
     _view: Option<View>,
 }
 
-/// Selects from the context. Runs before anything else: it tells a missing file at once.
+/// Selects from the context. Runs before anything else: it tells a missing file at once. What has a checksum is
+/// fetched by [`Taken::complete`], if it is needed at all.
 ///
 /// # Errors
-/// As [`select`].
-pub(crate) fn take_from_context(copy: &Copy, root: &Path, excludes: &Excludes<'_>) -> Result<Taken, Error> {
+/// As [`select`], and [`Fetcher::fetch`].
+pub(crate) fn take_from_context(
+    copy: &Copy,
+    root: &Path,
+    excludes: &Excludes<'_>,
+    fetcher: &Fetcher<'_>,
+) -> Result<Taken, Error> {
     let root = Root::open(root).map_err(Error::errno("Opening", root))?;
     let origin = Origin { root: &root, place: "the build context", excludes: Some(excludes) };
-    let selection = select(&origin, &copy.sources)?;
-    let digest = fingerprint::digest(&selection, false)?;
-    Ok(Taken { selection, digest, _view: None })
+    let (mut selection, mut contents, mut wanted) = (Vec::new(), Vec::new(), None);
+    for (index, source) in copy.sources.iter().enumerate() {
+        match copy.fetches.iter().find(|fetch| fetch.source == index) {
+            None => selection.extend(select(&origin, std::slice::from_ref(source))?),
+            Some(fetch @ Fetch { checksum: Some(checksum), .. }) => {
+                wanted = Some((selection.len(), fetch.clone()));
+                contents.push((fetch, checksum.clone()));
+            }
+            Some(fetch) => {
+                let (selected, content) = fetcher.fetch(copy, fetch)?;
+                selection.push(selected);
+                contents.push((fetch, content));
+            }
+        }
+    }
+    let local = selection.iter().filter(|selected| !selected.is_fetched);
+    let mut digest = fingerprint::digest(local, false)?;
+    if !contents.is_empty() {
+        let contents = contents.iter().map(|(fetch, content)| (*fetch, content));
+        digest = fingerprint::with_fetched(&digest, contents);
+    }
+    Ok(Taken { selection, digest, wanted, _view: None })
+}
+
+impl Taken {
+    /// Fetches what is missing.
+    ///
+    /// # Errors
+    /// As [`Fetcher::fetch`].
+    pub(crate) fn complete(&mut self, copy: &Copy, fetcher: &Fetcher<'_>) -> Result<(), Error> {
+        if let Some((at, fetch)) = self.wanted.take() {
+            let (selected, _) = fetcher.fetch(copy, &fetch)?;
+            self.selection.insert(at, selected);
+        }
+        Ok(())
+    }
 }
 
 /// Selects from a stage's or an image's files.
@@ -41,7 +83,7 @@ pub(crate) fn take_from_stack(copy: &Copy, stack: &Stack, layers: &Layers<'_>) -
     let origin = Origin { root: &root, place: "the files it is copied from", excludes: None };
     let selection = select(&origin, &copy.sources)?;
     let digest = fingerprint::digest(&selection, copy.chown.is_none())?;
-    Ok(Taken { selection, digest, _view: Some(view) })
+    Ok(Taken { selection, digest, wanted: None, _view: Some(view) })
 }
 
 /// Makes the layer of a COPY. `mtime` is the commit's time where the context is a commit.
@@ -77,7 +119,7 @@ pub(crate) fn copy(
 fn add(root: &Root, dest: &str, selection: &[Selected], stamp: Stamp, unpacked: Stamp) -> Result<(), Error> {
     for selected in selection {
         let name = selected.name.to_string_lossy();
-        let entry = selected.entries.first().filter(|_| !selected.is_folder);
+        let entry = selected.entries.first().filter(|_| !selected.is_folder && !selected.is_fetched);
         let tar = match entry {
             Some(entry) if entry.kind == rustix::fs::FileType::RegularFile => {
                 let file =
@@ -98,6 +140,8 @@ fn add(root: &Root, dest: &str, selection: &[Selected], stamp: Stamp, unpacked: 
                 } else {
                     dest
                 };
+                // Its time is the host's, not the commit's.
+                let stamp = if selected.is_fetched { Stamp { mtime: None, ..stamp } } else { stamp };
                 place::copy(root, dest, std::slice::from_ref(selected), stamp)?;
             }
         }

@@ -48,7 +48,11 @@ fn is_kept(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// Reading fails.
-pub(crate) fn digest(selection: &[Selected], owners: bool) -> Result<Digest, Error> {
+pub(crate) fn digest<'a>(
+    selection: impl IntoIterator<Item = &'a Selected>,
+    owners: bool,
+) -> Result<Digest, Error> {
+    let selection: Vec<&Selected> = selection.into_iter().collect();
     let mut hash = Sha256::new();
     hash.update((selection.len() as u64).to_le_bytes());
     for selected in selection {
@@ -64,6 +68,21 @@ pub(crate) fn digest(selection: &[Selected], owners: bool) -> Result<Digest, Err
         hash.update([0xff]);
     }
     Ok(Digest::from_sha256(hash.finalize().into()))
+}
+
+/// The digest of files that are fetched beside a selection: place, name and content of each.
+pub(crate) fn with_fetched<'a>(
+    selection: &Digest,
+    fetched: impl Iterator<Item = (&'a model::Fetch, &'a Digest)>,
+) -> Digest {
+    let mut hash = Sha256::new();
+    field(&mut hash, selection.to_string().as_bytes());
+    for (fetch, content) in fetched {
+        hash.update((fetch.source as u64).to_le_bytes());
+        field(&mut hash, fetch.name.as_bytes());
+        field(&mut hash, content.to_string().as_bytes());
+    }
+    Digest::from_sha256(hash.finalize().into())
 }
 
 fn one(

@@ -6,6 +6,7 @@ mod accounts;
 mod archive;
 mod copy;
 mod error;
+mod fetch;
 mod fingerprint;
 mod image;
 mod keys;
@@ -19,11 +20,12 @@ mod run;
 mod schedule;
 mod secrets;
 mod select;
+mod trust;
 mod walk;
 
 use std::path::Path;
 
-use model::{BuildGraph, BuiltImage, Failure, SourceTree};
+use model::{BuildGraph, BuildNetwork, BuiltImage, Failure, SourceTree};
 use port::Outside;
 use sandbox::Runtime;
 use snapshot::Snapshots;
@@ -41,6 +43,8 @@ pub struct Workshop<'a> {
     pub scratch: &'a Path,
     /// Everything that is not here.
     pub outside: &'a dyn Outside,
+    /// What every RUN is given.
+    pub network: &'a BuildNetwork,
     /// How many vertices run side by side, at least one.
     pub cores: usize,
     /// Seconds since 1970.

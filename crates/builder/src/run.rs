@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use model::{Exec, Failure};
+use model::{BuildNetwork, Exec, Failure};
 use rustix::fs::FileType;
 use sandbox::{Exit, Network, Process};
 
@@ -14,6 +14,7 @@ use crate::layers::{Layers, Stack};
 use crate::log::VertexLog;
 use crate::rooted::{Root, stat};
 use crate::secrets::Given;
+use crate::trust::{self, Trusted};
 use crate::{Error, Workshop};
 
 const HOSTNAME: &str = "buildkitsandbox";
@@ -79,9 +80,11 @@ impl<'a> Runner<'a> {
         let account = Accounts::read(&root)?.process(&exec.user)?;
         let memory = self.workshop.scratch.join(format!("secrets-{number}"));
         let given = Given::prepare(exec, &root, &memory, &|id| self.workshop.outside.secret(id))?;
+        let bundle_file = self.workshop.scratch.join(format!("ca-bundle-{number}.pem"));
+        let trusted = Trusted::prepare(self.workshop.network.ca_bundle.as_deref(), &root, bundle_file)?;
         drop(root);
         let network = self.network(log)?;
-        let process = self.process(exec, &account, active.root(), network, &given);
+        let process = self.process(exec, &account, active.root(), network, &given, &trusted);
         // It holds the environment.
         let bundle = given.memory().unwrap_or(self.workshop.scratch).join(format!("run-{number}"));
         let mut output = log.output();
@@ -95,6 +98,9 @@ impl<'a> Runner<'a> {
         if exit != Exit::Code(0) {
             return Err(self.because_of_the_disk().unwrap_or_else(|| run_failed(exec, exit, &last)).into());
         }
+        let root = Root::open(active.root()).map_err(Error::errno("Opening", active.root()))?;
+        trusted.clear(&root)?;
+        drop(root);
         Ok(active.commit().map_err(|error| error.failure())?)
     }
 
@@ -105,18 +111,21 @@ impl<'a> Runner<'a> {
         rootfs: &'p Path,
         network: Network,
         given: &Given,
+        trusted: &Trusted,
     ) -> Process<'p> {
+        let mut env = environment(exec, account, self.epoch, &given.env);
+        add_sites(&mut env, self.workshop.network, trusted);
         Process {
             rootfs,
             args: exec.args.clone(),
-            env: environment(exec, account, self.epoch, &given.env),
+            env,
             cwd: exec.cwd.clone(),
             uid: account.uid,
             gid: account.gid,
             groups: account.groups.clone(),
             hostname: HOSTNAME,
             network,
-            shown: given.shown.clone(),
+            shown: given.shown.iter().cloned().chain(trusted.shown()).collect(),
             resolv_conf: Some(&self.resolv_conf),
             hosts: Some(&self.hosts),
             stop: Some(&self.stop),
@@ -172,6 +181,17 @@ fn environment(exec: &Exec, account: &Account, epoch: Option<i64>, secrets: &[St
         add(format!("SOURCE_DATE_EPOCH={epoch}"));
     }
     env
+}
+
+/// What the site gives, where neither the image nor the build has set it.
+fn add_sites(env: &mut Vec<String>, network: &BuildNetwork, trusted: &Trusted) {
+    let is_set = |env: &[String], name: &str| env.iter().any(|set| set.split('=').next() == Some(name));
+    env.extend(network.proxy_variables(|name| is_set(env, name)));
+    for name in trusted.variables() {
+        if !is_set(env, name) {
+            env.push(format!("{name}={}", trust::PLACE));
+        }
+    }
 }
 
 fn run_failed(exec: &Exec, exit: Exit, last: &[String]) -> Failure {

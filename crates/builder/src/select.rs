@@ -29,6 +29,8 @@ pub(crate) struct Selected {
     /// Its last name as written or matched.
     pub(crate) name: OsString,
     pub(crate) is_folder: bool,
+    /// From an address: kept as it is, with a time of its own.
+    pub(crate) is_fetched: bool,
     /// Of the file or folder, opened with `O_PATH`.
     pub(crate) fd: OwnedFd,
     /// Sorted, folders before what they hold. The folder itself is not among them; a file's only
@@ -45,6 +47,13 @@ pub(crate) struct Entry {
 }
 
 impl Selected {
+    /// A file by itself.
+    pub(crate) fn of_file(name: &str, fd: OwnedFd) -> Result<Self, Errno> {
+        let stat = rustix::fs::fstat(&fd)?;
+        let entry = Entry { path: PathBuf::new(), kind: FileType::from_raw_mode(stat.st_mode), stat };
+        Ok(Self { name: name.into(), is_folder: false, is_fetched: true, fd, entries: vec![entry] })
+    }
+
     /// Opens an entry's content or folder for reading.
     pub(crate) fn open(&self, entry: &Entry) -> Result<OwnedFd, Errno> {
         if entry.path.as_os_str().is_empty() {
@@ -125,7 +134,7 @@ fn resolve(origin: &Origin<'_>, path: &Path) -> Result<Option<Selected>, Error> 
         entries.push(Entry { path: PathBuf::new(), kind, stat });
     }
     let name = path.file_name().unwrap_or_default().to_owned();
-    Ok(Some(Selected { name, is_folder, fd, entries }))
+    Ok(Some(Selected { name, is_folder, is_fetched: false, fd, entries }))
 }
 
 /// An excluded folder is walked too, for a later `!` may take something below it back; it is kept

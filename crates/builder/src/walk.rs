@@ -9,6 +9,7 @@ use model::{BuildGraph, Copy, CopyFrom, Digest, Failure, Op, SourceTree, Vertex,
 use port::{BlobReady, CacheHit, CacheKey, Progress};
 
 use crate::copy::{self, Taken};
+use crate::fetch::Fetcher;
 use crate::keys::Keys;
 use crate::layers::{LayerRef, Layers, Stack, locked};
 use crate::log::{Log, VertexLog};
@@ -45,6 +46,7 @@ pub(crate) struct Walk<'a> {
     in_image: BTreeSet<VertexId>,
     layers: Layers<'a>,
     runner: Runner<'a>,
+    fetcher: Fetcher<'a>,
     log: Log<'a>,
     progress: Mutex<Progress>,
     pub(crate) schedule: Schedule<Tree>,
@@ -62,7 +64,8 @@ impl<'a> Walk<'a> {
         excludes: &Excludes<'_>,
         options: Options,
     ) -> Result<Self, Failure> {
-        let taken = take_contexts(graph, source, excludes, workshop.cores)?;
+        let fetcher = Fetcher::new(workshop.outside, workshop.scratch);
+        let taken = take_contexts(graph, source, excludes, workshop.cores, &fetcher)?;
         let epoch = options.source_date_epoch;
         let keys = Keys { platform: graph.output.platform.clone(), epoch };
         let sources = taken.iter().map(|(id, taken)| (*id, taken.digest.clone())).collect();
@@ -85,6 +88,7 @@ impl<'a> Walk<'a> {
             in_image: in_image(graph),
             layers: Layers::new(workshop.snapshots, workshop.outside, workshop.cores),
             runner: Runner::new(workshop, epoch).map_err(Error::into_failure)?,
+            fetcher,
             log: Log::new(workshop.outside),
             progress: Mutex::new(Progress { total, ..Progress::default() }),
             schedule: Schedule::new(graph),
@@ -150,7 +154,7 @@ impl<'a> Walk<'a> {
         if let Some(hit) = self.hits.get(id.0).cloned().flatten().filter(|_| as_defined) {
             return self.cached(id, vertex, &inputs, &hit, None, log);
         }
-        let taken = self.take(id, &vertex.op, &inputs)?;
+        let mut taken = self.take(id, &vertex.op, &inputs)?;
         let parent = inputs.first().map(|input| input.stack.clone()).unwrap_or_default();
         let digest = taken.as_ref().map(|taken| taken.digest.clone());
         let content = self.keys.content(&vertex.op, &parent.diff_ids(), digest);
@@ -158,6 +162,9 @@ impl<'a> Walk<'a> {
         let content = content.key();
         if let Some(hit) = self.look_up(&content)? {
             return self.cached(id, vertex, &inputs, &hit, Some(content), log);
+        }
+        if let (Op::Copy(copy), Some(taken)) = (&vertex.op, &mut taken) {
+            taken.complete(copy, &self.fetcher).map_err(Error::into_failure)?;
         }
         let (layer, made_at) = self.make(id, vertex, &parent, taken.as_ref(), content, log, scope)?;
         let changed = layer.is_some();
@@ -309,6 +316,7 @@ fn take_contexts(
     source: &SourceTree,
     excludes: &Excludes<'_>,
     cores: usize,
+    fetcher: &Fetcher<'_>,
 ) -> Result<BTreeMap<VertexId, Taken>, Failure> {
     let copies: Vec<(VertexId, &Copy)> = graph
         .vertices
@@ -323,7 +331,7 @@ fn take_contexts(
     let found = Mutex::new(BTreeMap::new());
     let work = || {
         while let Some((id, copy)) = copies.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            let taken = copy::take_from_context(copy, &source.root, excludes);
+            let taken = copy::take_from_context(copy, &source.root, excludes, fetcher);
             let taken = taken.map_err(|error| located(error.into_failure(), graph.vertex(*id)));
             locked(&found).insert(*id, taken);
         }

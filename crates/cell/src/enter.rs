@@ -1,8 +1,7 @@
 //! How the process that was started as `slipway cell` becomes a box. In: the port at descriptor 3.
 //! Three processes: the outer one waits, pid 1 of the new namespace reaps, its child works.
 //!
-//! Not here yet, and this is their place: the mounts locked one namespace deeper, unreachable routes
-//! for denied addresses, limits.
+//! Not here yet, and this is their place: the mounts locked one namespace deeper, limits.
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
@@ -16,7 +15,7 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setgroups, setresgid
 use port::{Channel, Finish, ToCell, ToWorker};
 
 use crate::job::CELLS;
-use crate::{Job, PORT_DESCRIPTOR, recipe};
+use crate::{Job, PORT_DESCRIPTOR, recipe, routes};
 
 /// Everything from here to the end of the process. Must be called before any thread exists.
 /// `worker` is the process id of the worker, which is the parent of this process.
@@ -76,10 +75,14 @@ fn unshare_and_map(channel: &Channel, worker: u32) -> Result<Job, String> {
     }
     // The worker starts slirp4netns by /proc/PID/ns, which needs this.
     prctl::set_dumpable(true).map_err(say("dumpable"))?;
-    expect(channel, |message| match message {
+    let job: Job = expect(channel, |message| match message {
         ToCell::Start(job) => serde_json::from_value(*job).ok(),
         _ => None,
-    })
+    })?;
+    // In the first of the cell's processes: none of the others has ever held these rights.
+    routes::close(job.unreachable()).map_err(|error| format!("unreachable routes: {error}"))?;
+    routes::lock().map_err(|error| format!("rights over the network: {error}"))?;
+    Ok(job)
 }
 
 fn expect<T>(channel: &Channel, take: impl FnOnce(ToCell) -> Option<T>) -> Result<T, String> {

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{BuildSpec, RunId};
+use ipnet::IpNet;
+use model::{BuildNetwork, BuildSpec, RunId};
 use serde::{Deserialize, Serialize};
 
 /// Where a cell sees the store's folder that belongs to the cells' root. It is mounted here, so that no
@@ -39,6 +40,21 @@ pub struct BuildJob {
     pub cores: usize,
     /// Name or path of the OCI runtime; the first that works when absent.
     pub runtime: Option<String>,
+    /// What every RUN is given.
+    pub network: BuildNetwork,
+    /// Networks that a RUN does not reach.
+    pub unreachable: Vec<IpNet>,
+}
+
+impl Job {
+    /// Networks that nothing in this cell reaches.
+    pub(crate) fn unreachable(&self) -> &[IpNet] {
+        match self {
+            Self::Build(job) => &job.unreachable,
+            // They never have a network.
+            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } => &[],
+        }
+    }
 }
 
 impl BuildJob {

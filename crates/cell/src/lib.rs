@@ -8,6 +8,7 @@ mod job;
 mod maps;
 pub mod porch;
 mod recipe;
+mod routes;
 mod spawn;
 mod sweep;
 

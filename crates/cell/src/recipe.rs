@@ -61,6 +61,7 @@ fn try_build(
         runtime: &runtime,
         scratch: &work,
         outside,
+        network: &job.network,
         cores: job.cores,
         clock: now,
     };

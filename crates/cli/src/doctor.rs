@@ -8,6 +8,8 @@ use clap::Args;
 use nix::unistd::{Uid, User};
 use serde::Serialize;
 
+use crate::roles::build_network::BuildNetworkArgs;
+
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code: 0 when builds can run here, 1 when something they need is missing.
 
@@ -19,6 +21,8 @@ pub(crate) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: BuildNetworkArgs,
 }
 
 /// How much a finding matters.
@@ -50,7 +54,7 @@ impl Finding {
 
 #[expect(clippy::print_stdout, reason = "the findings are this command's result")]
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let findings = examine();
+    let findings = examine(args);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
@@ -73,7 +77,7 @@ fn print(finding: &Finding) {
     }
 }
 
-fn examine() -> Vec<Finding> {
+fn examine(args: &DoctorArgs) -> Vec<Finding> {
     vec![
         identity(),
         kernel(),
@@ -85,8 +89,14 @@ fn examine() -> Vec<Finding> {
             Level::Weak,
             "Install Debian's package `slirp4netns`, or RUN steps have no network.",
         ),
+        tool(
+            "ssh",
+            Level::Weak,
+            "Install Debian's package `openssh-client`, or no source is fetched over ssh.",
+        ),
         tun(),
         cgroups(),
+        site(&args.network),
         postgres(),
         tool(
             "docker-registry",
@@ -177,6 +187,34 @@ fn cgroups() -> Finding {
         true => Finding::new("cgroups", Level::Ok, format!("version {version}, delegated"), ""),
         false => Finding::new("cgroups", Level::Weak, "none delegated: runs have no limits", hint),
     }
+}
+
+/// What every RUN would be given, from the same arguments and variables as the worker's.
+fn site(args: &BuildNetworkArgs) -> Finding {
+    let what = "RUN's network";
+    let read = match args.read() {
+        Ok(read) => read,
+        Err(error) => {
+            return Finding::new(
+                what,
+                Level::Missing,
+                format!("{error:#}"),
+                "Mend --build-ca-bundle, or leave it out.",
+            );
+        }
+    };
+    let mut found = Vec::new();
+    if let (Some(file), Some(bundle)) = (args.bundle_file(), &read.ca_bundle) {
+        let count = bundle.certificates().len();
+        found.push(format!("trusts {count} certificate(s) of {} beside the image's", file.display()));
+    }
+    found.extend(
+        read.network.proxy_variables(|_| false).into_iter().filter(|v| v.starts_with(char::is_uppercase)),
+    );
+    if found.is_empty() {
+        found.push("trusts what its image does; no proxy".to_owned());
+    }
+    Finding::new(what, Level::Ok, found.join(", "), "")
 }
 
 fn postgres() -> Finding {

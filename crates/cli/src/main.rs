@@ -80,6 +80,8 @@ enum Command {
     /// Cancel a run: `run cancel`.
     Cancel(client::CancelArgs),
     /// Print a completion script for a shell.
+    #[command(after_help = "Example:
+  slipway completions bash > /etc/bash_completion.d/slipway")]
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
@@ -89,6 +91,22 @@ enum Command {
     Cell {
         /// Process id of the worker.
         worker: u32,
+    },
+    /// Keeps a key and runs ssh with it; started by the worker, never by hand.
+    #[command(hide = true)]
+    GitSsh {
+        /// Process id of the worker.
+        worker: u32,
+        /// Of the run's repository.
+        address: String,
+    },
+    /// What ssh talks to a git host through; started by ssh, never by hand.
+    #[command(hide = true)]
+    Connect {
+        #[command(flatten)]
+        egress: roles::egress::EgressArgs,
+        host: String,
+        port: u16,
     },
 }
 
@@ -134,6 +152,8 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::GitSsh { worker, address } => Ok(worker::keep_key(worker, &address)),
+        Command::Connect { egress, host, port } => Ok(worker::connect(&egress.policy(), &host, port)),
         Command::Cell { .. } => Ok(ExitCode::FAILURE),
     }
 }
@@ -143,4 +163,45 @@ fn reset_sigpipe() {
     use nix::sys::signal::{SigHandler, Signal, signal};
     // SAFETY: the default action replaces no handler of ours, and no thread exists yet.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands without commands of their own, with their names.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        if command.is_hide_set() {
+            return;
+        }
+        let path = format!("{path} {}", command.get_name());
+        for inner in command.get_subcommands() {
+            leaves(inner, &path, found);
+        }
+        // `slipway worker` is a role besides.
+        if !command.has_subcommands() || command.get_name() == "worker" {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((path.trim().to_owned(), help));
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_of_it() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "", &mut found);
+        assert!(found.len() > 40, "{}", found.len());
+        for (path, help) in found {
+            // `run logs` and `run cancel` have shorter names besides.
+            let short = path.replacen("slipway run ", "slipway ", 1);
+            let names_it = |line: &str| line.contains(&path) || line.contains(&short);
+            let is_example = |line: &str| line.starts_with("  ") && names_it(line);
+            let shown = help.contains("Example") && help.lines().any(is_example);
+            assert!(shown, "`{path} --help` shows no example of it:\n{help}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_of_every_command_agree() {
+        Cli::command().debug_assert();
+    }
 }

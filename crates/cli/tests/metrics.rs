@@ -12,7 +12,7 @@ use test_support::{GitServer, TestRepository};
 
 const RUNS: usize = 100;
 /// Labels and their words; the server's `route` and `status` are looked at apart.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     (
         "outcome",
         &[
@@ -23,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "lost",
             "published",
             "refused",
+            "waits",
             "stored",
             "again",
             "matched",
@@ -36,6 +37,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("result", &["hit", "miss", "cached", "executed"]),
     ("from", &["git", "upload", "base_image"]),
     ("how", &["exists", "mounted", "uploaded"]),
+    ("why", &["unauthorized", "too_many_requests", "unavailable"]),
     ("became", &["queued", "cancelled", "timed_out", "failed"]),
     ("host", &["github", "gitea", "gitlab", "azure_devops", "standard"]),
     ("kind", &["commit_status", "webhook"]),

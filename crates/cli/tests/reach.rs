@@ -6,6 +6,7 @@ mod support;
 use std::process::Command;
 
 use serde_json::json;
+use support::residue::{argument_zero, capabilities, children_of};
 use support::{Identity, World};
 use test_support::{GitServer, TestRepository};
 
@@ -43,7 +44,14 @@ async fn a_step_does_not_reach_the_local_registry(identity: Identity) {
 
     let refused = world.build(spec("add")).await;
     assert_eq!(refused["status"], "failed", "{refused}");
+    assert_eq!(refused["failure"]["kind"], "address_denied", "{refused}");
     assert_eq!(refused["failure"]["location"]["text"], add, "{refused}");
+
+    // While the service itself pulls from there and pushes to it.
+    repository.commit_to("push", &[("Dockerfile", &format!("FROM {base}\nRUN true >/made\n"))]);
+    let source = json!({ "type": "git", "url": git.url(), "ref": "push" });
+    let pushed = world.build(json!({ "source": source, "images": ["made:1"] })).await;
+    assert_eq!(pushed["status"], "succeeded", "{pushed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,4 +62,36 @@ async fn a_step_does_not_reach_the_local_registry_as_root() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_does_not_reach_the_local_registry_as_an_ordinary_user() {
     a_step_does_not_reach_the_local_registry(Identity::OrdinaryUser).await;
+}
+
+/// CAP_NET_ADMIN and CAP_NET_RAW (capabilities(7)).
+const OVER_THE_NETWORK: u64 = 1 << 12 | 1 << 13;
+
+/// The cell's processes below `pid`, the first of them above the others.
+fn cell_processes(pid: i32) -> Vec<i32> {
+    let cells = children_of(pid).into_iter().filter(|child| argument_zero(*child) == "slipway-cell");
+    cells.flat_map(|child| [vec![child], cell_processes(child)].concat()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_process_of_a_cell_may_change_its_network() {
+    let world = World::start(Identity::Root).await;
+    let base = world.base_image();
+    let repository = TestRepository::new();
+    let git = GitServer::start(&repository);
+    repository.commit(&[("Dockerfile", &format!("FROM {base}\nRUN echo runs now; sleep 100\n"))]);
+    let source = json!({ "type": "git", "url": git.url(), "ref": "main" });
+    let run = world.submit(json!({ "source": source, "images": [] })).await;
+    world.wait_for_log(&run, " runs now").await;
+    let cell = cell_processes(world.role("worker")[0]);
+    assert!(cell.len() >= 3, "the outer one, the first of its namespace, the one that works: {cell:?}");
+    for pid in cell {
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            assert_eq!(capabilities(pid, set) & OVER_THE_NETWORK, 0, "{set} of {pid}");
+        }
+        // SYS_ADMIN: it is root there otherwise, and the fields are read at all.
+        assert_ne!(capabilities(pid, "CapEff") & 1 << 21, 0, "{pid}");
+    }
+    assert_eq!(world.http.post(format!("{run}/cancel")).send().await.unwrap().status(), 202);
+    assert_eq!(world.ended(&run).await["status"], "cancelled");
 }

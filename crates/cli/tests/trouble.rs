@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{Identity, World};
-use test_support::{GitServer, LocalRegistry, TestRepository};
+use test_support::{GIT_HOSTS, GitServer, LocalRegistry, TestRepository};
 
 async fn failure_of(world: &World, spec: Value) -> Value {
     let run = world.build(spec).await;
@@ -44,7 +44,8 @@ async fn each_mistake_has_its_own_kind_and_shows_the_users_line() {
         (git.url(), "no-dockerfile", "dockerfile_not_found", None),
         (git.url(), "no-such-branch", "ref_not_found", None),
         (private.url(), "syntax", "repository_not_found_or_private", None),
-        ("http://127.0.0.1:9/nobody/listens.git".to_owned(), "main", "repository_unreachable", None),
+        (format!("http://{GIT_HOSTS}:9/nobody/listens.git"), "main", "repository_unreachable", None),
+        ("http://127.0.0.1:9/nobody/listens.git".to_owned(), "main", "address_denied", None),
         (git.url(), "syntax", "dockerfile_syntax", Some((2, "COPPY a b"))),
         (git.url(), "run-fails", "run_failed", Some((3, "RUN echo before; exit 7"))),
         (git.url(), "nul", "run_failed", Some((3, r"RUN printf 'a\0b\n'; printf 'c\0d' >&2; exit 7"))),

@@ -1,10 +1,10 @@
 //! Credentials: sealed before they come here, and opened by whoever has the key.
 
-use model::CredentialKind;
+use model::{CredentialKind, Epoch, LeaseToken, RunId};
 use time::OffsetDateTime;
 
 use crate::error::parse;
-use crate::{Database, Deleted, Error};
+use crate::{Database, Deleted, Error, PublicationLease};
 
 /// A credential without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,14 @@ pub struct NewCredential {
     pub sealed: Vec<u8>,
 }
 
+/// What became of a credential that was to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutCredential {
+    Kept(CredentialRow),
+    /// Something needs the one of that name as it is.
+    InUse,
+}
+
 /// What is needed to use one.
 #[derive(Debug, Clone)]
 pub struct SealedCredential {
@@ -37,6 +45,31 @@ pub struct SealedCredential {
     pub username: Option<String>,
     pub known_hosts: Option<String>,
     pub sealed: Vec<u8>,
+}
+
+/// Under which lease a publisher asks for a secret.
+#[derive(Debug, Clone, Copy)]
+pub enum Under<'a> {
+    /// That of a run, which a worker proves to hold.
+    Run { run: RunId, epoch: Epoch, token: &'a LeaseToken },
+    /// The publisher's own.
+    Publication(&'a PublicationLease),
+}
+
+struct Sealed {
+    kind: String,
+    username: Option<String>,
+    known_hosts: Option<String>,
+    sealed: Vec<u8>,
+}
+
+impl TryFrom<Sealed> for SealedCredential {
+    type Error = Error;
+
+    fn try_from(row: Sealed) -> Result<Self, Error> {
+        let Sealed { kind, username, known_hosts, sealed } = row;
+        Ok(Self { kind: parse(&kind)?, username, known_hosts, sealed })
+    }
 }
 
 struct Row {
@@ -58,17 +91,19 @@ impl TryFrom<Row> for CredentialRow {
 }
 
 impl Database {
-    /// Writes a credential, over one of that name.
+    /// Writes a credential, over one of that name. One that is needed keeps its kind, and as a registry's its user.
     ///
     /// # Errors
     /// The name is not allowed, or the database is away.
-    pub async fn put_credential(&self, new: &NewCredential) -> Result<CredentialRow, Error> {
+    pub async fn put_credential(&self, new: &NewCredential) -> Result<PutCredential, Error> {
         let row = sqlx::query_as!(
             Row,
-            "INSERT INTO slipway.credentials (registry, name, kind, username, known_hosts, sealed)
+            "INSERT INTO slipway.credentials AS c (registry, name, kind, username, known_hosts, sealed)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (registry, name) DO UPDATE SET kind = EXCLUDED.kind, username = EXCLUDED.username,
                  known_hosts = EXCLUDED.known_hosts, sealed = EXCLUDED.sealed, updated_at = now()
+             WHERE slipway.users_of_credential(c.registry, c.name) = 0 OR (c.kind = EXCLUDED.kind
+                 AND (c.kind <> 'registry' OR c.username IS NULL OR EXCLUDED.username IS NOT NULL))
              RETURNING name, kind, username, known_hosts, created_at, updated_at",
             new.registry,
             new.name,
@@ -77,7 +112,10 @@ impl Database {
             new.known_hosts,
             new.sealed
         );
-        row.fetch_one(&self.pool).await?.try_into()
+        match row.fetch_optional(&self.pool).await? {
+            Some(row) => Ok(PutCredential::Kept(row.try_into()?)),
+            None => Ok(PutCredential::InUse),
+        }
     }
 
     /// A registry's credentials, by name.
@@ -109,7 +147,47 @@ impl Database {
         row.fetch_optional(&self.pool).await?.map(CredentialRow::try_from).transpose()
     }
 
-    /// The secret, as it lies there.
+    /// A secret for a publisher, as it lies there: one that the run names, or its registry's sign-in.
+    ///
+    /// # Errors
+    /// The lease is lost, or the database is away.
+    pub async fn credential_under(
+        &self,
+        lease: Under<'_>,
+        name: &str,
+    ) -> Result<Option<SealedCredential>, Error> {
+        let row = match lease {
+            Under::Run { run, epoch, token } => {
+                sqlx::query_as!(
+                    Sealed,
+                    r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
+                       FROM slipway.run_credential($1, $2, $3, $4)"#,
+                    run.0,
+                    epoch.0,
+                    token.0,
+                    name
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+            Under::Publication(lease) => {
+                sqlx::query_as!(
+                    Sealed,
+                    r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
+                       FROM slipway.publication_credential($1, $2, $3, $4)"#,
+                    lease.id.0,
+                    lease.epoch.0,
+                    lease.token.0,
+                    name
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+        };
+        row.map(SealedCredential::try_from).transpose()
+    }
+
+    /// The secret, as it lies there: for the server.
     ///
     /// # Errors
     /// The database is away.
@@ -118,38 +196,33 @@ impl Database {
         registry: &str,
         name: &str,
     ) -> Result<Option<SealedCredential>, Error> {
-        let row = sqlx::query!(
+        let row = sqlx::query_as!(
+            Sealed,
             r#"SELECT kind AS "kind!", username, known_hosts, sealed AS "sealed!"
                FROM slipway.sealed_credential($1, $2)"#,
             registry,
             name
         );
-        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
-        let (kind, username, known_hosts) = (parse(&row.kind)?, row.username, row.known_hosts);
-        Ok(Some(SealedCredential { kind, username, known_hosts, sealed: row.sealed }))
+        row.fetch_optional(&self.pool).await?.map(SealedCredential::try_from).transpose()
     }
 
-    /// Removes a credential that no task, webhook or sign-in names.
+    /// Removes a credential that nothing needs.
     ///
     /// # Errors
     /// The database is away.
     pub async fn delete_credential(&self, registry: &str, name: &str) -> Result<Deleted, Error> {
-        let users = sqlx::query_scalar!(
-            r#"SELECT (SELECT count(*) FROM slipway.tasks t WHERE t.registry = $1 AND (t.spec -> 'build' ->> 'source_credential' = $2
-                       OR EXISTS (SELECT FROM jsonb_each_text(coalesce(t.spec -> 'build' -> 'secrets', '{}')) s WHERE s.value = $2)
-                       OR EXISTS (SELECT FROM jsonb_array_elements(t.spec -> 'notify') n WHERE n ->> 'credential' = $2)))
-                   + (SELECT count(*) FROM slipway.registries g WHERE g.name = $1 AND (g.sign_in ->> 'credential' = $2
-                       OR EXISTS (SELECT FROM jsonb_array_elements(g.notify) n WHERE n ->> 'credential' = $2))) AS "users!""#,
+        let deleted = sqlx::query!(
+            r#"WITH needed AS MATERIALIZED (SELECT slipway.users_of_credential($1, $2) AS users),
+                 gone AS (DELETE FROM slipway.credentials USING needed WHERE registry = $1 AND name = $2 AND users = 0 RETURNING 1)
+               SELECT users AS "users!", EXISTS (SELECT FROM gone) AS "gone!" FROM needed"#,
             registry,
             name
         );
-        let users = users.fetch_one(&self.pool).await?;
-        if users > 0 {
-            return Ok(Deleted::InUse(users));
-        }
-        let gone =
-            sqlx::query!("DELETE FROM slipway.credentials WHERE registry = $1 AND name = $2", registry, name);
-        let gone = gone.execute(&self.pool).await?.rows_affected() == 1;
-        Ok(if gone { Deleted::Yes } else { Deleted::NotFound })
+        let deleted = deleted.fetch_one(&self.pool).await?;
+        Ok(match (deleted.gone, deleted.users) {
+            (true, _) => Deleted::Yes,
+            (false, 0) => Deleted::NotFound,
+            (false, users) => Deleted::InUse(users),
+        })
     }
 }

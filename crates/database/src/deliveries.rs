@@ -124,6 +124,7 @@ impl std::str::FromStr for DeliveryStatus {
     }
 }
 
+#[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,
     registry: String,
@@ -205,8 +206,24 @@ impl Database {
     /// its runs are made in the transaction that marks it done. Answers whether there was one.
     ///
     /// # Errors
-    /// The database is away; then the delivery waits on.
-    pub async fn work_delivery<F>(&self, decide: impl FnOnce(Inbox) -> F) -> Result<bool, Error>
+    /// The delivery that could not be worked off, where it came so far, and why. It waits on: see
+    /// [`Database::postpone_delivery`].
+    pub async fn work_delivery<F>(
+        &self,
+        decide: impl FnOnce(Inbox) -> F,
+    ) -> Result<bool, (Option<DeliveryId>, Error)>
+    where
+        F: Future<Output = Result<Worked, Error>>,
+    {
+        let mut at = None;
+        self.work_oldest(decide, &mut at).await.map_err(|error| (at, error))
+    }
+
+    async fn work_oldest<F>(
+        &self,
+        decide: impl FnOnce(Inbox) -> F,
+        at: &mut Option<DeliveryId>,
+    ) -> Result<bool, Error>
     where
         F: Future<Output = Result<Worked, Error>>,
     {
@@ -218,6 +235,7 @@ impl Database {
              ORDER BY d.next_try_at, d.id LIMIT 1 FOR UPDATE OF d SKIP LOCKED"
         );
         let Some(row) = row.fetch_optional(&mut *transaction).await? else { return Ok(false) };
+        *at = Some(DeliveryId(row.id));
         let inbox = Inbox {
             id: DeliveryId(row.id),
             registry: row.registry,
@@ -257,13 +275,13 @@ impl Database {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn postpone_deliveries(&self) -> Result<(), Error> {
+    pub async fn postpone_delivery(&self, delivery: DeliveryId) -> Result<(), Error> {
         sqlx::query!(
             "UPDATE slipway.deliveries SET tries = tries + 1, next_try_at = now() + make_interval(secs => least(300, power(2, tries))),
                  status = CASE WHEN tries >= 10 THEN 'failed' ELSE status END,
                  summary = CASE WHEN tries >= 10 THEN 'It could not be worked off; the service''s log says why.' ELSE summary END
-             WHERE id = (SELECT id FROM slipway.deliveries WHERE status = 'received' AND next_try_at <= now()
-                 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+             WHERE id = $1 AND status = 'received'",
+            delivery.0
         )
         .execute(&self.pool)
         .await?;
@@ -295,18 +313,19 @@ impl Database {
         cursor: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Vec<DeliveryRow>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            r#"SELECT d.id, d.registry, h.name AS hook, d.sender_id, d.event, d.received_at, d.status, d.summary,
-                   d.decisions, d.worked_at, length(d.body)::bigint AS "size!"
-               FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
-               WHERE d.registry = $1 AND ($2::text IS NULL OR d.status = $2) AND ($3::uuid IS NULL OR d.id < $3)
-               ORDER BY d.id DESC LIMIT $4"#,
-            registry,
-            status.map(DeliveryStatus::as_str),
-            cursor.map(|cursor| cursor.0),
-            i64::from(limit)
-        );
+        // Planned anew each time, as in `list_runs`.
+        let rows = sqlx::query_as::<_, Row>(
+            "SELECT d.id, d.registry, h.name AS hook, d.sender_id, d.event, d.received_at, d.status, d.summary,
+                 d.decisions, d.worked_at, length(d.body)::bigint AS size
+             FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
+             WHERE d.registry = $1 AND ($2::text IS NULL OR d.status = $2) AND ($3::uuid IS NULL OR d.id < $3)
+             ORDER BY d.id DESC LIMIT $4",
+        )
+        .persistent(false)
+        .bind(registry)
+        .bind(status.map(DeliveryStatus::as_str))
+        .bind(cursor.map(|cursor| cursor.0))
+        .bind(i64::from(limit));
         rows.fetch_all(&self.pool).await?.into_iter().map(DeliveryRow::try_from).collect()
     }
 

@@ -31,7 +31,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use cache::{CacheEntry, CacheLayer};
-pub use credentials::{CredentialRow, NewCredential, SealedCredential};
+pub use credentials::{CredentialRow, NewCredential, PutCredential, SealedCredential, Under};
 pub use deliveries::{
     DeliveryContent, DeliveryRow, DeliveryStatus, Inbox, NewDelivery, Received, TaskDecision, Worked,
 };
@@ -39,7 +39,7 @@ pub use error::Error;
 pub use hints::{Hint, Hints, Moved};
 pub use hooks::{HookRow, HookSecrets, NewHook};
 pub use logs::LogSlice;
-pub use outbox::{OUTBOX_TRIES, OutboxRow, Report};
+pub use outbox::{GoneReceiver, OUTBOX_TRIES, OutboxRow, Report};
 pub use publisher::{
     AfterFailure, BlobState, LeasedPublication, LeasedSource, ManifestTag, PublicationImage,
     PublicationLease, Work, WorkBlob,

@@ -55,10 +55,13 @@ impl Database {
             return Ok(slice);
         }
         let limit = limit.max(1);
+        // The chunk that `offset` lies in by one step down the index. `max(start)` may be planned as a look at every
+        // chunk before it: then each line of a log costs as much as the log is long.
         let chunks = sqlx::query!(
             r#"SELECT start, bytes FROM slipway.log_chunks
                WHERE run_id = $1 AND attempt = $2 AND start < $3::bigint + $4::bigint AND start >= coalesce(
-                   (SELECT max(start) FROM slipway.log_chunks WHERE run_id = $1 AND attempt = $2 AND start <= $3), 0)
+                   (SELECT start FROM slipway.log_chunks WHERE run_id = $1 AND attempt = $2 AND start <= $3
+                    ORDER BY start DESC LIMIT 1), 0)
                ORDER BY start"#,
             run.0,
             log.attempt,

@@ -33,6 +33,8 @@ pub struct OutboxRow {
     /// `run.queued`, `run.started` or `run.finished`.
     pub event: String,
     pub report: Report,
+    /// `host[:port]` that it goes to.
+    pub host: String,
     /// Before this one.
     pub tries: i32,
     /// Of the run, when this was read: it may have moved on since.
@@ -42,6 +44,13 @@ pub struct OutboxRow {
     pub taken_at: OffsetDateTime,
 }
 
+/// A receiver that answered 410 Gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneReceiver {
+    pub url: String,
+    pub since: OffsetDateTime,
+}
+
 #[derive(serde::Deserialize)]
 struct Target {
     url: String,
@@ -49,51 +58,48 @@ struct Target {
 }
 
 impl Database {
-    /// Takes what is due; the next try of each is `pause` seconds away, whatever becomes of this one.
+    /// Takes what has been due longest, but for what goes to `busy` hosts; its next try is `pause` seconds away,
+    /// whatever becomes of this one.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn take_outbox(&self, limit: i64, pause: i32) -> Result<Vec<OutboxRow>, Error> {
-        let rows = sqlx::query!(
+    pub async fn take_report(&self, busy: &[String], pause: i32) -> Result<Option<OutboxRow>, Error> {
+        let row = sqlx::query!(
             r#"UPDATE slipway.outbox SET next_try_at = now() + make_interval(secs => $2)
-             WHERE id IN (SELECT id FROM slipway.outbox WHERE status = 'waiting' AND next_try_at <= now()
-                 ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-             RETURNING id, run_id, registry, kind, event, target, tries, changes, created_at, now() AS "taken_at!""#,
-            limit,
+             WHERE id = (SELECT id FROM slipway.outbox WHERE status = 'waiting' AND next_try_at <= now() AND host <> ALL($1)
+                 ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+             RETURNING id, run_id, registry, kind, event, target, host, tries, changes, created_at, now() AS "taken_at!""#,
+            busy,
             f64::from(pause)
         );
-        let rows = rows.fetch_all(&self.pool).await?;
-        rows.into_iter()
-            .map(|row| {
-                let report = match row.kind.as_str() {
-                    "commit_status" => Report::CommitStatus,
-                    _ => {
-                        let Target { url, credential } = read("an outbox target", row.target)?;
-                        Report::Webhook { url, credential }
-                    }
-                };
-                let (id, run, tries, changes) = (row.id, RunId(row.run_id), row.tries, row.changes);
-                let (registry, event, created_at, taken_at) =
-                    (row.registry, row.event, row.created_at, row.taken_at);
-                Ok(OutboxRow { id, run, registry, event, report, tries, changes, created_at, taken_at })
-            })
-            .collect()
+        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let report = match row.kind.as_str() {
+            "commit_status" => Report::CommitStatus,
+            _ => {
+                let Target { url, credential } = read("an outbox target", row.target)?;
+                Report::Webhook { url, credential }
+            }
+        };
+        let (id, run, tries, changes) = (row.id, RunId(row.run_id), row.tries, row.changes);
+        let (registry, event, host) = (row.registry, row.event, row.host);
+        let (created_at, taken_at) = (row.created_at, row.taken_at);
+        Ok(Some(OutboxRow { id, run, registry, event, report, host, tries, changes, created_at, taken_at }))
     }
 
-    /// It arrived. A run that moved meanwhile is told once more.
+    /// It arrived. A run that moved meanwhile is told once more. Answers the seconds since it happened.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn outbox_sent(&self, row: &OutboxRow) -> Result<(), Error> {
-        sqlx::query!(
-            "UPDATE slipway.outbox SET status = CASE WHEN changes = $2 THEN 'sent' ELSE 'waiting' END, finished_at = now(),
-                 last_error = NULL, next_try_at = now() WHERE id = $1",
+    pub async fn outbox_sent(&self, row: &OutboxRow) -> Result<f64, Error> {
+        let lag = sqlx::query_scalar!(
+            r#"UPDATE slipway.outbox SET status = CASE WHEN changes = $2 THEN 'sent' ELSE 'waiting' END, finished_at = now(),
+                 last_error = NULL, next_try_at = now() WHERE id = $1
+               RETURNING extract(epoch FROM now() - happened_at)::double precision AS "lag!""#,
             row.id,
             row.changes
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        );
+        // The run may have been removed meanwhile.
+        Ok(lag.fetch_optional(&self.pool).await?.unwrap_or_default())
     }
 
     /// It did not; the next try is in `pause` seconds, or there is none.
@@ -114,6 +120,60 @@ impl Database {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// A receiver of webhooks wants nothing any more: whatever waits for it is given up, and nothing new is written
+    /// down. Answers how many waited.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn receiver_gone(&self, registry: &str, url: &str, why: &str) -> Result<u64, Error> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!(
+            "INSERT INTO slipway.gone_receivers (registry, url) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            registry,
+            url
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let given_up = sqlx::query!(
+            "UPDATE slipway.outbox SET status = 'given_up', last_error = $3, finished_at = now()
+             WHERE registry = $1 AND kind = 'webhook' AND status = 'waiting' AND target ->> 'url' = $2",
+            registry,
+            url,
+            why
+        );
+        let given_up = given_up.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(given_up)
+    }
+
+    /// These are told again.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn receivers_named(&self, registry: &str, urls: &[String]) -> Result<(), Error> {
+        sqlx::query!(
+            "DELETE FROM slipway.gone_receivers WHERE registry = $1 AND url = ANY($2)",
+            registry,
+            urls
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Receivers of a registry that are told nothing, by address.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn gone_receivers(&self, registry: &str) -> Result<Vec<GoneReceiver>, Error> {
+        let rows = sqlx::query_as!(
+            GoneReceiver,
+            "SELECT url, since FROM slipway.gone_receivers WHERE registry = $1 ORDER BY url LIMIT 100",
+            registry
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
     }
 
     /// Rows that wait, and seconds that the oldest has waited.

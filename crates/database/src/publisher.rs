@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::error::{json, parse, read};
-use crate::{Database, Error};
+use crate::{Database, Error, Under};
 
 /// What every write of a publication's holder carries.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct LeasedPublication {
     pub registry_address: String,
     pub plain_http: bool,
     pub sign_in: SignIn,
+    /// Of the run.
+    pub trust: Trust,
     /// The store's area that holds the manifest.
     pub scope: String,
     pub images: Vec<PublicationImage>,
@@ -45,13 +47,18 @@ pub struct PublicationImage {
 pub struct ManifestTag {
     pub repository: String,
     pub tag: String,
-    /// A run whose source is newer has it.
+    /// A run whose source is newer has it, or one that is trusted where this one is not.
     pub superseded_by: Option<RunId>,
+    /// False: that run's own push is under way and may fail, so nothing is decided yet.
+    pub is_settled: bool,
 }
 
 /// What a worker asks the publisher about: the run it proved to hold.
 #[derive(Debug, Clone)]
 pub struct LeasedSource {
+    run: RunId,
+    epoch: Epoch,
+    token: LeaseToken,
     pub registry_name: String,
     /// `host[:port]`.
     pub registry_address: String,
@@ -61,6 +68,14 @@ pub struct LeasedSource {
     pub trust: Trust,
     /// Names the image will get.
     pub images: Vec<String>,
+}
+
+impl LeasedSource {
+    /// The lease that it was asked under.
+    #[must_use]
+    pub fn lease(&self) -> Under<'_> {
+        Under::Run { run: self.run, epoch: self.epoch, token: &self.token }
+    }
 }
 
 /// What there is to push so far.
@@ -146,7 +161,8 @@ impl Database {
         let row = sqlx::query!(
             r#"SELECT publication_id AS "id!", run_id AS "run_id!", attempt AS "attempt!", epoch AS "epoch!",
                    token AS "token!", registry AS "registry!", address AS "address!", plain_http AS "plain_http!",
-                   sign_in AS "sign_in!", scope AS "scope!", images AS "images!"
+                   sign_in AS "sign_in!", scope AS "scope!", images AS "images!",
+                   slipway.publication_trust(publication_id) AS "trust!"
                FROM slipway.lease_publication($1, $2)"#,
             publisher,
             store.0
@@ -165,6 +181,7 @@ impl Database {
             registry_address: row.address,
             plain_http: row.plain_http,
             sign_in: read("a sign-in", row.sign_in)?,
+            trust: parse(&row.trust)?,
             scope: row.scope,
             images: read("a publication's images", row.images)?,
         }))
@@ -226,25 +243,27 @@ impl Database {
     }
 
     /// Says that the manifest will be pushed now: from here on a cancel comes too late. Answers which
-    /// tags are the run's.
+    /// tags are the run's. Where one is not settled, nothing has begun and the lease is given back: the
+    /// publication is leased again after a pause.
     ///
     /// # Errors
     /// The lease is lost (or the run was cancelled), or the database is away.
     pub async fn begin_manifest(&self, lease: &PublicationLease) -> Result<Vec<ManifestTag>, Error> {
         let rows = sqlx::query!(
-            r#"SELECT repository AS "repository!", tag AS "tag!", superseded_by
+            r#"SELECT repository AS "repository!", tag AS "tag!", superseded_by, is_settled AS "is_settled!"
                FROM slipway.begin_manifest($1, $2, $3)"#,
             lease.id.0,
             lease.epoch.0,
             lease.token.0
         );
         let rows = rows.fetch_all(&self.pool).await?;
-        let tag = |(repository, tag, by): (_, _, Option<Uuid>)| ManifestTag {
-            repository,
-            tag,
-            superseded_by: by.map(RunId),
-        };
-        Ok(rows.into_iter().map(|row| tag((row.repository, row.tag, row.superseded_by))).collect())
+        let tags = rows.into_iter().map(|row| ManifestTag {
+            repository: row.repository,
+            tag: row.tag,
+            superseded_by: row.superseded_by.map(RunId),
+            is_settled: row.is_settled,
+        });
+        Ok(tags.collect())
     }
 
     /// The run that a worker holds, as far as its questions go.
@@ -266,6 +285,9 @@ impl Database {
         );
         let row = row.fetch_one(&self.pool).await?;
         Ok(LeasedSource {
+            run,
+            epoch,
+            token: token.clone(),
             registry_name: row.registry,
             registry_address: row.address,
             plain_http: row.plain_http,

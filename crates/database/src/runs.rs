@@ -80,6 +80,8 @@ pub struct RunRow {
     pub spec: BuildSpec,
     /// Names of images with the run's fields filled in.
     pub images: Vec<String>,
+    /// The registry's address as it was when they were pushed; absent before.
+    pub address: Option<String>,
     /// The task's name when it was made.
     pub task: Option<String>,
     pub cause: Cause,
@@ -143,12 +145,14 @@ pub enum Cancel {
     NotFound,
 }
 
+#[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,
     number: i64,
     registry: String,
     spec: Value,
     images: Option<Value>,
+    address: Option<String>,
     task: Option<String>,
     cause: Value,
     trust: String,
@@ -177,6 +181,7 @@ impl TryFrom<Row> for RunRow {
             registry: row.registry,
             images: images.unwrap_or_else(|| spec.images.clone()),
             spec,
+            address: row.address,
             task: row.task,
             cause: read("a run's cause", row.cause)?,
             trust: parse(&row.trust)?,
@@ -218,13 +223,15 @@ impl Database {
             );
             if inserted.execute(&mut *transaction).await?.rows_affected() == 0 {
                 transaction.rollback().await?;
-                return self.replay(&new.registry, key, request).await;
+                let made = self.replay(&new.registry, key, request).await?;
+                return made.ok_or_else(|| Error::Unreadable("an idempotency key vanished".to_owned()));
             }
         }
         if let SourceSpec::Upload { id: source } = &new.spec.source {
             let sealed = sqlx::query_scalar!(
-                r#"SELECT EXISTS (SELECT FROM slipway.sources WHERE id = $1 AND sealed_at IS NOT NULL) AS "sealed!""#,
-                source.0
+                r#"SELECT EXISTS (SELECT FROM slipway.sources WHERE id = $1 AND registry = $2 AND sealed_at IS NOT NULL) AS "sealed!""#,
+                source.0,
+                new.registry
             );
             if !sealed.fetch_one(&mut *transaction).await? {
                 return Err(Error::SourceNotFound(*source));
@@ -241,18 +248,29 @@ impl Database {
         run.map(CreateRun::Created).ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
     }
 
-    async fn replay(&self, registry: &str, key: &str, request: &[u8]) -> Result<CreateRun, Error> {
+    /// What an earlier request with this key made, if there was one: asked before anything of a new request is
+    /// checked, for what it names may be gone since.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn replay(
+        &self,
+        registry: &str,
+        key: &str,
+        request: &[u8; 32],
+    ) -> Result<Option<CreateRun>, Error> {
         let row = sqlx::query!(
             "SELECT request_hash, run_id FROM slipway.idempotency_keys WHERE registry = $1 AND key = $2",
             registry,
             key
         );
-        let row = row.fetch_one(&self.pool).await?;
+        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
         if row.request_hash != request {
-            return Ok(CreateRun::KeyReused);
+            return Ok(Some(CreateRun::KeyReused));
         }
         let run = self.get_run(RunId(row.run_id)).await?;
-        run.map(CreateRun::Replayed).ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
+        run.map(|run| Some(CreateRun::Replayed(run)))
+            .ok_or_else(|| Error::Unreadable("a run vanished".to_owned()))
     }
 
     /// The run of that id.
@@ -265,6 +283,7 @@ impl Database {
             r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
                    cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
                    revision, digest, failure,
+                   (SELECT p.address FROM slipway.publications p WHERE p.run_id = r.id AND p.attempt = r.attempt) AS address,
                    (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
                         ORDER BY i.repository, i.tag)
                     FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
@@ -285,34 +304,37 @@ impl Database {
         cursor: Option<RunId>,
         limit: u32,
     ) -> Result<RunPage, Error> {
-        // Registry by registry, for each index begins with it.
-        let rows = sqlx::query_as!(
-            Row,
-            r#"SELECT r.id, r.number, r.registry, r.spec, r.images, r.task, r.cause, r.trust, r.status::text AS "status!", r.attempt,
-                   r.max_attempts, r.cancel_requested_at IS NOT NULL AS "cancel_requested!", r.created_at, r.started_at,
-                   r.finished_at, r.revision, r.digest, r.failure,
-                   (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
-                        ORDER BY i.repository, i.tag)
-                    FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
-                    WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
-               FROM slipway.registries g CROSS JOIN LATERAL (
-                   SELECT * FROM slipway.runs
-                   WHERE registry = g.name AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
-                       AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
-                       AND ($6::text IS NULL OR cause_type = $6) AND ($7::text IS NULL OR branch = $7)
-                       AND ($8::text IS NULL OR (commit >= $8 AND commit < $8 || 'g'))
-                   ORDER BY id DESC LIMIT $4) r
-               WHERE $1::text IS NULL OR g.name = $1
-               ORDER BY r.id DESC LIMIT $4"#,
-            filter.registry,
-            filter.status.map(RunStatus::as_str),
-            cursor.map(|cursor| cursor.0),
-            i64::from(limit) + 1,
-            filter.task,
-            filter.cause,
-            filter.branch,
-            filter.commit
-        );
+        // Planned anew each time: which index serves depends on which filters there are, and a plan that is kept for
+        // all of them reads a registry's whole history. The macros keep every statement. Registry by registry, for each
+        // index begins with it.
+        let rows = sqlx::query_as::<_, Row>(
+            "SELECT r.id, r.number, r.registry, r.spec, r.images, r.task, r.cause, r.trust, r.status::text AS status, r.attempt,
+                 r.max_attempts, r.cancel_requested_at IS NOT NULL AS cancel_requested, r.created_at, r.started_at,
+                 r.finished_at, r.revision, r.digest, r.failure,
+                 (SELECT p.address FROM slipway.publications p WHERE p.run_id = r.id AND p.attempt = r.attempt) AS address,
+                 (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
+                      ORDER BY i.repository, i.tag)
+                  FROM slipway.publications p JOIN slipway.publication_images i ON i.publication_id = p.id
+                  WHERE p.run_id = r.id AND p.attempt = r.attempt AND i.superseded_by IS NOT NULL) AS skipped
+             FROM slipway.registries g CROSS JOIN LATERAL (
+                 SELECT * FROM slipway.runs
+                 WHERE registry = g.name AND ($2::text IS NULL OR status = $2::text::slipway.run_status)
+                     AND ($3::uuid IS NULL OR id < $3) AND ($5::text IS NULL OR task = $5)
+                     AND ($6::text IS NULL OR cause_type = $6) AND ($7::text IS NULL OR branch = $7)
+                     AND ($8::text IS NULL OR (commit >= $8 AND commit < $8 || 'g'))
+                 ORDER BY id DESC LIMIT $4) r
+             WHERE $1::text IS NULL OR g.name = $1
+             ORDER BY r.id DESC LIMIT $4",
+        )
+        .persistent(false)
+        .bind(&filter.registry)
+        .bind(filter.status.map(RunStatus::as_str))
+        .bind(cursor.map(|cursor| cursor.0))
+        .bind(i64::from(limit) + 1)
+        .bind(&filter.task)
+        .bind(&filter.cause)
+        .bind(&filter.branch)
+        .bind(&filter.commit);
         let mut runs = rows
             .fetch_all(&self.pool)
             .await?

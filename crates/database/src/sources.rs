@@ -6,13 +6,15 @@ use uuid::Uuid;
 use crate::{Database, Error};
 
 impl Database {
-    /// Begins an upload.
+    /// Begins an upload for runs of a registry.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn create_source(&self) -> Result<SourceId, Error> {
+    pub async fn create_source(&self, registry: &str) -> Result<SourceId, Error> {
         let id = Uuid::now_v7();
-        sqlx::query!("INSERT INTO slipway.sources (id) VALUES ($1)", id).execute(&self.pool).await?;
+        sqlx::query!("INSERT INTO slipway.sources (id, registry) VALUES ($1, $2)", id, registry)
+            .execute(&self.pool)
+            .await?;
         Ok(SourceId(id))
     }
 

@@ -12,6 +12,8 @@ pub struct QueueStatistics {
     pub publishing: i64,
     /// Seconds that the oldest queued run has waited; 0 when none waits.
     pub oldest_seconds: i64,
+    /// Runs whose holder's lease ran out, and that nobody has taken from it yet.
+    pub expired: i64,
     /// Workers that gave a sign of life within the last lease length.
     pub workers: i64,
     /// Their slots.
@@ -101,6 +103,7 @@ impl Database {
                    count(*) FILTER (WHERE q.status = 'publishing') AS "publishing!",
                    coalesce(extract(epoch FROM now() - min(q.queued_at) FILTER (WHERE q.status = 'queued'))::bigint, 0)
                        AS "oldest_seconds!",
+                   count(*) FILTER (WHERE q.lease_expires_at < now()) AS "expired!",
                    (SELECT count(*) FROM slipway.workers w WHERE w.seen_at > now() - slipway.lease_length()) AS "workers!",
                    (SELECT coalesce(sum(w.slots), 0) FROM slipway.workers w WHERE w.seen_at > now() - slipway.lease_length())
                        AS "slots!"

@@ -161,6 +161,20 @@ impl Database {
         row.fetch_optional(&self.pool).await?.map(TokenRow::try_from).transpose()
     }
 
+    /// Whether a token that is made now, for so many seconds or for ever, would outlive this one.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn would_outlive(&self, token: TokenId, seconds: Option<u32>) -> Result<bool, Error> {
+        let outlives = sqlx::query_scalar!(
+            r#"SELECT coalesce(now() + make_interval(secs => $2) > expires_at, expires_at IS NOT NULL) AS "outlives!"
+               FROM slipway.tokens WHERE id = $1"#,
+            token.0,
+            seconds.map(f64::from)
+        );
+        Ok(outlives.fetch_optional(&self.pool).await?.unwrap_or(true))
+    }
+
     /// Ends a token at once.
     ///
     /// # Errors

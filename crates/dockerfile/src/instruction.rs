@@ -72,6 +72,8 @@ pub(crate) struct SecretMount {
 pub(crate) struct Transfer {
     pub(crate) from: Option<Text>,
     pub(crate) chown: Option<Text>,
+    /// Of the one address that an ADD fetches.
+    pub(crate) checksum: Option<Text>,
     pub(crate) sources: Vec<Text>,
     pub(crate) dest: Text,
 }

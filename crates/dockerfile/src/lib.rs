@@ -3,6 +3,7 @@
 //! [`BuildGraph`], or a refusal with the user's own line. Deliberately absent: files, network, and
 //! whatever is not in the text.
 
+mod address;
 mod budget;
 mod checks;
 mod error;

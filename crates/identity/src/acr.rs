@@ -14,6 +14,8 @@ use crate::server::Server;
 use crate::tokens::{Key, Lasting};
 use crate::{Error, jwt};
 
+/// Of registries in Azure's clouds: the public one, China's, and the US government's.
+const SUFFIXES: [&str; 3] = ["azurecr.io", "azurecr.cn", "azurecr.us"];
 /// Where a token does not tell its life.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 
@@ -34,8 +36,19 @@ struct Given {
 }
 
 impl Acr {
-    pub(crate) fn new(entra: Entra) -> Self {
-        Self { entra, refresh: Mutex::default() }
+    /// The sign-in to `server`.
+    ///
+    /// # Errors
+    /// A token of Entra's may not go there: it would sign whoever has it in to every registry of the identity's.
+    pub(crate) fn new(entra: Entra, server: &Server, suffixes: &[String]) -> Result<Self, Error> {
+        if !server.is_private() {
+            return Err(server.no_place("it is spoken to over plain http"));
+        }
+        let own = SUFFIXES.iter().copied().chain(suffixes.iter().map(String::as_str));
+        if !own.into_iter().any(|suffix| ends_in(server.host_name(), suffix)) {
+            return Err(server.no_place("its name is none of Azure Container Registry's"));
+        }
+        Ok(Self { entra, refresh: Mutex::default() })
     }
 
     /// An access token for these scopes. A refresh token that was revoked meanwhile is had anew, once.
@@ -88,6 +101,13 @@ impl Acr {
     }
 }
 
+/// Whether a host is that name, or below it.
+fn ends_in(host: &str, suffix: &str) -> bool {
+    let (host, suffix) = (host.to_ascii_lowercase(), suffix.trim_start_matches('.').to_ascii_lowercase());
+    !suffix.is_empty()
+        && (host == suffix || host.strip_suffix(&suffix).is_some_and(|rest| rest.ends_with('.')))
+}
+
 fn lasting(token: String, had: Instant) -> Lasting<String> {
     let life = jwt::claims(&token).and_then(|claims| claims.life()).map_or(DEFAULT_LIFE, Duration::from_secs);
     Lasting::new(token, had, life)
@@ -103,5 +123,20 @@ fn read<T: for<'a> Deserialize<'a>>(server: &Server, answer: &Answer) -> Result<
         }
         status if status.is_client_error() => Err(server.denied(said(answer))),
         status => Err(server.unreachable(&format!("it answers a sign-in with {status}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_only_looks_like_azures_is_none() {
+        assert!(ends_in("team.azurecr.io", "azurecr.io") && ends_in("Team.AzureCR.io", ".azurecr.io"));
+        assert!(ends_in("10.1.2.3", "10.1.2.3"));
+        for other in ["evilazurecr.io", "azurecr.io.evil.example", "team.azurecr.io.", "evil.example", ""] {
+            assert!(!ends_in(other, "azurecr.io"), "{other}");
+        }
+        assert!(!ends_in("evil.example", "") && !ends_in("evil.example", "."));
     }
 }

@@ -13,6 +13,9 @@ pub enum Error {
     /// Entra or IMDS said no, or the declaration is incomplete.
     #[error("the identity for {host} is refused: {said}")]
     IdentityRefused { host: String, said: String },
+    /// A token of Entra's is for registries of Azure's alone.
+    #[error("an identity of Azure's does not sign in to {host}: {why}")]
+    NoPlaceForIdentity { host: String, why: String },
     /// The registry or its token server said no.
     #[error("the registry {host} refuses the sign-in: {said}")]
     Denied { host: String, said: String, hint: String },
@@ -38,6 +41,11 @@ impl Error {
                 "identity_refused",
                 message,
                 "Check tenant, client id and secret, and that the identity is assigned to this machine.",
+            ),
+            Self::NoPlaceForIdentity { .. } => Failure::user(
+                "identity_refused",
+                message,
+                "Sign in with user and password; or, where the host is an Azure container registry by another name, name that to the publisher: `--acr-suffix`.",
             ),
             Self::Denied { hint, .. } | Self::MayNotPush { hint, .. } => {
                 Failure::user("registry_denied", message, hint.clone())

@@ -39,7 +39,8 @@ impl Identity {
     pub fn new(registry: &str, plain_http: bool, sign_in: SignIn, options: Options) -> Result<Self, Error> {
         let entra = Entra::new(registry, &sign_in, &options)?;
         let server = Server::new(registry, plain_http, sign_in, &options)?;
-        let (acr, tokens, fetching) = (entra.map(Acr::new), Tokens::default(), Mutex::default());
+        let acr = entra.map(|entra| Acr::new(entra, &server, &options.acr_suffixes)).transpose()?;
+        let (tokens, fetching) = (Tokens::default(), Mutex::default());
         Ok(Self(Arc::new(Inner { server, acr, tokens, fetching })))
     }
 

@@ -73,6 +73,8 @@ pub struct Options {
     pub authority: Option<String>,
     /// Certificate authorities in PEM, trusted besides the system's: a company's own.
     pub roots: Vec<String>,
+    /// Hosts, and what hosts end in, that a token of Entra's may go to besides Azure's own registries.
+    pub acr_suffixes: Vec<String>,
 }
 
 impl Access {

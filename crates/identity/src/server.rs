@@ -107,6 +107,21 @@ impl Server {
         Ok(Lasting::new(token, had, life.map_or(DEFAULT_LIFE, Duration::from_secs)))
     }
 
+    /// Whether nobody between here and there can listen.
+    pub(crate) fn is_private(&self) -> bool {
+        self.base.scheme() == "https" || is_loopback(&self.base)
+    }
+
+    /// Without a port.
+    pub(crate) fn host_name(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
+    }
+
+    /// An identity's token may not go here.
+    pub(crate) fn no_place(&self, why: &str) -> Error {
+        Error::NoPlaceForIdentity { host: self.host.clone(), why: why.to_owned() }
+    }
+
     pub(crate) fn unreachable(&self, cause: &str) -> Error {
         Error::Unreachable { host: self.host.clone(), cause: cause.to_owned() }
     }

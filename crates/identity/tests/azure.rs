@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use identity::{Access, Identity, SignIn};
+use identity::{Access, Identity, Options, SignIn};
 use support::{CLIENT, SECRET, World, failure, principal, token};
 use test_support::Principal;
 
@@ -94,6 +94,30 @@ async fn a_declaration_that_lacks_something_says_what() {
         kind == "identity_refused" && words.contains("AZURE_TENANT_ID is neither given nor set"),
         "{words}"
     );
+}
+
+#[tokio::test]
+async fn an_identity_goes_to_registries_of_azures_and_nowhere_else() {
+    let world = World::new().await;
+    let made = |host: &str, plain_http: bool, suffixes: &[&str]| {
+        let acr_suffixes = suffixes.iter().map(|&suffix| suffix.to_owned()).collect();
+        let options = Options { acr_suffixes, ..world.options() };
+        Identity::new(host, plain_http, world.service_principal(), options)
+    };
+    made("team.azurecr.io", false, &[]).unwrap();
+    made("team.registry.example", false, &["registry.example"]).unwrap();
+    for (host, plain_http, suffixes, why) in [
+        ("evil.example", false, &[][..], "none of Azure Container Registry's"),
+        ("azurecr.io.evil.example", false, &[], "none of Azure Container Registry's"),
+        ("127.0.0.1:5000", false, &[], "none of Azure Container Registry's"),
+        ("team.azurecr.io", true, &[], "plain http"),
+        ("team.registry.example", true, &["registry.example"], "plain http"),
+    ] {
+        let (kind, blame, words) = failure(&made(host, plain_http, suffixes).unwrap_err());
+        assert_eq!((kind.as_str(), blame), ("identity_refused", "user"), "{words}");
+        assert!(words.contains(why) && words.contains("--acr-suffix"), "{host}: {words}");
+    }
+    assert_eq!(world.azure.count("authority"), 0, "and nobody was asked for a token");
 }
 
 #[tokio::test]

@@ -85,6 +85,91 @@ async fn a_registry_without_tokens_gets_user_and_password_or_nothing() {
     nobody.preflight(&["app"]).await.unwrap();
 }
 
+/// A registry with basic authentication that lets its user push to `app` alone; or, with a token of its own kind,
+/// likewise. Out: its address, and method and path of what it was asked.
+fn picky(challenge: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (asked, here) = (Arc::<Mutex<Vec<String>>>::default(), address.clone());
+    let theirs = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = vec![0; 65536];
+            let length = stream.read(&mut head).unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..length]).into_owned();
+            let request = head.split(" HTTP").next().unwrap().to_owned();
+            let signed = head.to_lowercase().contains("authorization: ");
+            let is_sized =
+                request.starts_with("GET") || head.to_lowercase().contains("content-length: 0\r\n");
+            let (status, more, body) = match request.as_str() {
+                "GET /v2/" if !signed => {
+                    ("401 No", format!("WWW-Authenticate: {}\r\n", challenge.replace("HERE", &here)), "{}")
+                }
+                "GET /v2/" => ("200 Yes", String::new(), "{}"),
+                "POST /v2/app/blobs/uploads/" if signed && is_sized => {
+                    ("202 Begun", "Location: /v2/app/blobs/uploads/7?state=x\r\n".to_owned(), "")
+                }
+                "POST /v2/elsewhere/blobs/uploads/" if signed => {
+                    ("202 Begun", "Location: http://evil.invalid/upload\r\n".to_owned(), "")
+                }
+                "POST /v2/gone/blobs/uploads/" => ("404 None", String::new(), "{}"),
+                "DELETE /v2/app/blobs/uploads/7?state=x" if signed => ("204 Gone", String::new(), ""),
+                request if request.starts_with("GET /token") => {
+                    ("200 Yes", String::new(), r#"{"token":"opaque"}"#)
+                }
+                _ => ("403 No", String::new(), r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#),
+            };
+            theirs.lock().unwrap().push(request);
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn where_nothing_tells_of_the_right_an_upload_is_begun_and_cancelled() {
+    for challenge in ["Basic realm=\"x\"", "Bearer realm=\"http://HERE/token\",service=\"s\""] {
+        let (address, asked) = picky(challenge);
+        let robot = identity(&address, basic("hunter2"));
+        robot.preflight(&["app"]).await.unwrap();
+        let begun = asked.lock().unwrap().clone();
+        let last = ["POST /v2/app/blobs/uploads/", "DELETE /v2/app/blobs/uploads/7?state=x"];
+        assert_eq!(begun[begun.len() - 2..], last, "{challenge}: nothing stays behind");
+        let (kind, blame, words) = failure(&robot.preflight(&["app", "other", "gone"]).await.unwrap_err());
+        assert_eq!((kind.as_str(), blame), ("registry_denied", "user"), "{challenge}: {words}");
+        assert!(words.contains("push to other, gone") && !words.contains("hunter2"), "{words}");
+        robot
+            .preflight(&["elsewhere"])
+            .await
+            .expect("our right goes to no other host, and the upload ends by itself");
+    }
+}
+
+#[tokio::test]
+async fn an_open_registry_is_tried_too_and_keeps_nothing() {
+    let registry = LocalRegistry::start();
+    identity(&registry.address(), SignIn::Anonymous).preflight(&["app"]).await.unwrap();
+    let tried = async {
+        loop {
+            let requests = registry.requests();
+            let seen = |method: &str, status: u16| {
+                requests
+                    .iter()
+                    .any(|r| r.method == method && r.status == status && r.path.contains("/uploads/"))
+            };
+            if seen("POST", 202) && seen("DELETE", 204) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), tried).await.expect("begun and cancelled");
+}
+
 #[tokio::test]
 async fn a_password_goes_to_no_server_in_clear_text_elsewhere() {
     let trust = |realm: &str| TokenTrust {

@@ -121,6 +121,17 @@ pub enum SignIn {
 }
 
 impl SignIn {
+    /// Whether a token of Microsoft Entra's is what the registry gets.
+    #[must_use]
+    pub fn is_azures(&self) -> bool {
+        match self {
+            Self::Anonymous | Self::Basic { .. } => false,
+            Self::ManagedIdentity { .. } | Self::WorkloadIdentity { .. } | Self::ServicePrincipal { .. } => {
+                true
+            }
+        }
+    }
+
     /// The credential it names.
     #[must_use]
     pub fn credential(&self) -> Option<&str> {

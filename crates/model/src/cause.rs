@@ -119,14 +119,21 @@ impl Cause {
         }
     }
 
-    /// Of a branch that was pushed.
+    /// Of a branch that was pushed, or that a pull request comes from. A fork's has none: a stranger names it.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         match self {
             Self::Commit { reference, .. } => reference.strip_prefix("refs/heads/"),
-            Self::PullRequest { source_branch, .. } => Some(source_branch),
-            Self::Manual { .. } => None,
+            Self::PullRequest { source_branch, is_fork: false, .. } => Some(source_branch),
+            Self::PullRequest { .. } | Self::Manual { .. } => None,
         }
+    }
+
+    /// Whether a stranger's commits came by a trigger: then the run is untrusted, and what it builds is pushed
+    /// nowhere.
+    #[must_use]
+    pub fn is_strangers(&self) -> bool {
+        matches!(self, Self::PullRequest { is_fork: true, .. })
     }
 
     /// Of a tag that was pushed.
@@ -149,5 +156,18 @@ mod tests {
         let cause: Cause = serde_json::from_str(text).expect("it is right");
         assert_eq!(cause.branch(), Some("main"));
         assert_eq!(serde_json::to_string(&cause).expect("JSON"), text);
+    }
+
+    #[test]
+    fn a_stranger_names_no_branch() {
+        let request = |is_fork: bool| {
+            let text = format!(
+                r#"{{"type":"pull_request","hook":"h","host":"github","delivery":"018f0000-0000-7000-8000-000000000000",
+                "reason":"","number":1,"source_branch":"main","target_branch":"main","is_fork":{is_fork}}}"#
+            );
+            serde_json::from_str::<Cause>(&text).expect("it is right")
+        };
+        assert_eq!((request(false).branch(), request(false).is_strangers()), (Some("main"), false));
+        assert_eq!((request(true).branch(), request(true).is_strangers()), (None, true));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageConfig, Location, Platform, ResolvedImage};
+use crate::{Digest, ImageConfig, Location, Platform, ResolvedImage};
 
 /// Index into [`BuildGraph::vertices`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -120,14 +120,29 @@ pub struct SecretMount {
 pub struct Copy {
     pub parent: VertexId,
     pub from: CopyFrom,
-    /// Paths or patterns (Go's `filepath.Match`) within the source's root, as written and expanded.
+    /// Paths or patterns (Go's `filepath.Match`) within the source's root, as written and expanded; and the
+    /// addresses of `fetches`.
     pub sources: Vec<String>,
+    /// Those of `sources` that are fetched (ADD), in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetches: Vec<Fetch>,
     /// Absolute. Ends with `/` where it must be a folder.
     pub dest: String,
     /// `user[:group]`, names looked up in the parent's files; absent is 0:0.
     pub chown: Option<String>,
     /// ADD: an archive among the sources is unpacked.
     pub unpack: bool,
+}
+
+/// A file at an http or https address. Its mode is 0600, its time the answer's `Last-Modified`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fetch {
+    /// Place of its address in [`Copy::sources`].
+    pub source: usize,
+    /// What the file is called in a folder.
+    pub name: String,
+    /// What it has to be.
+    pub checksum: Option<Digest>,
 }
 
 /// Where a copy reads.

@@ -2,26 +2,31 @@
 //! stations hand to one another. In: nothing. Out: types. Deliberately absent: any I/O, any clock.
 
 mod access;
+mod address;
 mod cause;
 mod digest;
 mod failure;
 mod graph;
 mod ids;
 mod image;
+mod network;
 mod platform;
 mod reference;
 mod source;
 mod spec;
+mod ssh;
 mod status;
 mod task;
 pub mod template;
 
 pub use access::{CredentialKind, Role, SignIn};
+pub use address::check_repository;
 pub use cause::{Cause, HookEvent, Rerun};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::{Blame, Failure, Location};
 pub use graph::{
-    BuildGraph, Copy, CopyFrom, Exec, HistoryEntry, MakeDirectory, Op, Output, SecretMount, Vertex, VertexId,
+    BuildGraph, Copy, CopyFrom, Exec, Fetch, HistoryEntry, MakeDirectory, Op, Output, SecretMount, Vertex,
+    VertexId,
 };
 pub use ids::{
     DeliveryId, Epoch, HookId, LeaseToken, PublicationId, RunId, SourceId, StoreId, TaskId, TokenId, WorkerId,
@@ -30,9 +35,11 @@ pub use image::{
     BuiltImage, Descriptor, HealthConfig, History, ImageConfig, Layer, LayerSource, Manifest, MediaType,
     ResolvedImage, RootFs, RuntimeConfig,
 };
+pub use network::BuildNetwork;
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference};
 pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree, repository_of};
 pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
+pub use ssh::SshAddress;
 pub use status::{AttemptOutcome, PublicationStatus, RunStatus, StepKind, StepStatus, VertexResult};
 pub use task::{GitHost, Notify, PathFilter, RunEvent, TaskSpec, Trigger, Trust};

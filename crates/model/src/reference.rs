@@ -33,8 +33,8 @@ pub struct InvalidReference {
 }
 
 impl ImageReference {
-    /// Reads a push target: `repository[:tag]` below a registry that is known already, so no part
-    /// of it is taken for a host and no digest is allowed. Answers repository and tag.
+    /// Reads a push target: `repository[:tag]` below a registry that is known already, so no digest is allowed, and
+    /// no host: every other tool would read it as one. Answers repository and tag.
     ///
     /// # Errors
     /// A name, tag or digest that the distribution specification does not allow there.
@@ -42,6 +42,9 @@ impl ImageReference {
         let refuse = |reason| Err(InvalidReference { text: text.chars().take(200).collect(), reason });
         if text.contains('@') {
             return refuse("a push target can't carry a digest");
+        }
+        if text.split_once('/').is_some_and(|(first, _)| is_host(first)) {
+            return refuse("its first part is a registry's address, and not that of the run's registry");
         }
         let (repository, tag) = split_tag(text);
         if !is_repository(repository) {
@@ -52,6 +55,17 @@ impl ImageReference {
             return refuse("a tag is at most 128 letters, digits and `._-`, not beginning with `.` or `-`");
         }
         Ok((repository.to_owned(), tag.to_owned()))
+    }
+
+    /// A push target without the address of its own registry, which may stand before it: as such, or as
+    /// `{{.Run.Registry}}`.
+    #[must_use]
+    pub fn without_registry<'a>(target: &'a str, address: &str) -> &'a str {
+        let Some((first, rest)) = target.split_once('/') else { return target };
+        let field = first.strip_prefix("{{").and_then(|first| first.strip_suffix("}}"));
+        let is_own =
+            first.eq_ignore_ascii_case(address) || field.is_some_and(|f| f.trim() == ".Run.Registry");
+        if is_own { rest } else { target }
     }
 
     /// What a registry is asked for: the digest where there is one, else the tag.
@@ -181,11 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn the_own_registry_before_a_target_is_left_out() {
+        let without = |target| ImageReference::without_registry(target, "Team.azurecr.io");
+        for own in ["team.azurecr.io/a/b:1", "{{.Run.Registry}}/a/b:1", "{{ .Run.Registry }}/a/b:1", "a/b:1"]
+        {
+            assert_eq!(without(own), "a/b:1");
+        }
+        for other in
+            ["other.azurecr.io/a:1", "team.azurecr.io", "{{.Run.RegistryName}}/a", "a:team.azurecr.io"]
+        {
+            assert_eq!(without(other), other);
+        }
+    }
+
+    #[test]
     fn refuses_what_the_specification_refuses() {
         for bad in ["", "Debian", "a//b", "-x/y", "a:", "a:-t", "host.example/../b", "a@sha256:12", "a b"] {
             assert!(bad.parse::<ImageReference>().is_err(), "{bad}");
         }
-        assert!(ImageReference::parse_target("localhost:5000/app:1").is_err());
+        for host in ["localhost:5000/app:1", "localhost/app", "other.example/team/app:1"] {
+            let error = ImageReference::parse_target(host).expect_err(host);
+            assert!(error.reason.contains("registry's address"), "{error}");
+        }
         assert_eq!(ImageReference::parse_target("team/app"), Ok(("team/app".into(), "latest".into())));
     }
 }

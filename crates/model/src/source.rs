@@ -4,15 +4,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SourceId;
+use crate::address::check_http;
+use crate::ssh::is_short;
+use crate::{SourceId, SshAddress};
 
 /// The context that was asked for. Immutable once a run exists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SourceSpec {
-    /// A git repository over http or https.
+    /// A git repository over https, http or ssh.
     Git {
-        /// Without user, password and fragment.
+        /// `https://host/path`, `ssh://[user@]host[:port]/path` or `user@host:path`. Without password and
+        /// fragment; a user is for ssh alone.
         url: String,
         /// Branch, tag, full commit id or `refs/…`; the remote's HEAD when absent.
         #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -39,10 +42,10 @@ pub struct InvalidSource {
 }
 
 impl SourceSpec {
-    /// Reads `https://host/repo.git[#ref[:subdirectory]]` as `docker build` does.
+    /// Reads `https://host/repo.git[#ref[:subdirectory]]` as `docker build` does, and the same over ssh.
     ///
     /// # Errors
-    /// Another scheme, user or password in the address, or a part that begins with `-`.
+    /// Another scheme, a password in the address, a user in one of http, or a part that begins with `-`.
     pub fn parse_git(text: &str) -> Result<Self, InvalidSource> {
         let (url, fragment) = text.split_once('#').unwrap_or((text, ""));
         let (reference, subdirectory) = fragment.split_once(':').unwrap_or((fragment, ""));
@@ -51,6 +54,21 @@ impl SourceSpec {
             Self::Git { url: url.to_owned(), reference: part(reference), subdirectory: part(subdirectory) };
         spec.validate()?;
         Ok(spec)
+    }
+
+    /// Whether a text is meant as a git address, and not as the name of a folder.
+    #[must_use]
+    pub fn is_address(text: &str) -> bool {
+        text.contains("://") || is_short(text)
+    }
+
+    /// Where a source that is fetched over ssh lies. None for any other.
+    #[must_use]
+    pub fn ssh(&self) -> Option<SshAddress> {
+        match self {
+            Self::Git { url, .. } if !is_http(url) => SshAddress::parse(url).ok(),
+            Self::Git { .. } | Self::Upload { .. } => None,
+        }
     }
 
     /// Where a git source lies, as the same text for every way to write it: `host[:port]/path` without `.git`.
@@ -93,7 +111,15 @@ pub fn repository_of(address: &str) -> Option<String> {
     let host = [":443", ":80", ":22"].iter().find_map(|port| host.strip_suffix(port)).unwrap_or(&host);
     let path = path.split(['#', '?']).next()?.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
-    let path = if host == "github.com" { path.to_ascii_lowercase() } else { path.to_owned() };
+    let (host, path) = match (host, path.split('/').collect::<Vec<_>>().as_slice()) {
+        // What these two call themselves where port 22 is shut, and in addresses for ssh.
+        ("ssh.github.com", _) => ("github.com", path.to_owned()),
+        ("ssh.dev.azure.com", ["v3", organization, project, repository]) => {
+            ("dev.azure.com", format!("{organization}/{project}/_git/{repository}"))
+        }
+        _ => (host, path.to_owned()),
+    };
+    let path = if host == "github.com" { path.to_ascii_lowercase() } else { path };
     (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
 }
 
@@ -113,35 +139,15 @@ fn refuse(message: String, hint: &str) -> Result<(), InvalidSource> {
     Err(InvalidSource { message, hint: hint.to_owned() })
 }
 
+fn is_http(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
+}
+
 fn validate_url(url: &str) -> Result<(), InvalidSource> {
-    let Some((scheme, rest)) = url.split_once("://").filter(|(s, _)| matches!(*s, "http" | "https")) else {
-        return refuse(
-            format!("`{url}` is not a git address this service can fetch."),
-            "Write it as https://host/owner/repository.git; ssh and local paths are not taken.",
-        );
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if host.contains('@') {
-        return refuse(
-            format!(
-                "The address at host `{}` carries a user or password.",
-                host.rsplit('@').next().unwrap_or("")
-            ),
-            "Take the credential out of the address: it would end up in logs.",
-        );
+    match url.starts_with("ssh://") || is_short(url) {
+        true => SshAddress::parse(url).map(drop),
+        false => check_http(url),
     }
-    let begins_with_dash = host.starts_with('-') || path.split('/').any(|part| part.starts_with('-'));
-    if host.is_empty()
-        || path.is_empty()
-        || begins_with_dash
-        || url.chars().any(|c| c.is_control() || c == ' ')
-    {
-        return refuse(
-            format!("`{scheme}://{rest}` has a missing or forbidden host or path."),
-            "Neither may be empty, hold blanks, or begin with `-`.",
-        );
-    }
-    Ok(())
 }
 
 /// The rules of `git check-ref-format` that matter here, and no leading `-`.
@@ -210,12 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn both_ways_to_write_ssh_are_taken_with_their_fragment() {
+        for address in ["ssh://git@host:2222/a/b.git#main:sub", "git@host:a/b.git#main:sub"] {
+            let spec = SourceSpec::parse_git(address).expect(address);
+            assert!(SourceSpec::is_address(address) && spec.ssh().is_some());
+            let SourceSpec::Git { url, reference, subdirectory } = spec else { panic!("it is git") };
+            assert_eq!(Some((url.as_str(), "main:sub")), address.split_once('#'));
+            assert_eq!((reference.as_deref(), subdirectory.as_deref()), (Some("main"), Some("sub")));
+        }
+        assert_eq!(SourceSpec::parse_git("https://host/a@b:c").map(|spec| spec.ssh()), Ok(None));
+        for folder in [".", "../a:b", "/srv/me@x:y", "C:", "a@b"] {
+            assert!(!SourceSpec::is_address(folder), "{folder}");
+        }
+    }
+
+    #[test]
     fn one_repository_has_one_name_however_it_is_written() {
         for address in [
             "https://github.com/Team/App.git",
             "https://github.com:443/team/app/",
             "git@github.com:team/app.git",
             "ssh://git@github.com/team/app",
+            "ssh://git@ssh.github.com:443/team/app",
             "https://user:x@GitHub.com/team/app.git#main",
         ] {
             assert_eq!(repository_of(address).as_deref(), Some("github.com/team/app"), "{address}");
@@ -224,6 +246,10 @@ mod tests {
             repository_of("http://git.example:3000/Team/App.git").as_deref(),
             Some("git.example:3000/Team/App")
         );
+        assert_eq!(
+            repository_of("git@ssh.dev.azure.com:v3/org/a%20project/app"),
+            repository_of("https://org@dev.azure.com/org/a%20project/_git/app")
+        );
         assert_eq!(repository_of("/srv/app.git"), None);
         assert_eq!(repository_of("https://host/"), None);
     }
@@ -231,7 +257,11 @@ mod tests {
     #[test]
     fn refuses_options_in_disguise_and_climbing_paths() {
         for bad in [
-            "ssh://host/a.git",
+            "ssh://host",
+            "ssh://git:geheim@host/a.git",
+            "git@host:-x",
+            "git+ssh://git@host/a.git",
+            "file:///etc",
             "ext::sh -c id",
             "/etc",
             "https://-oProxyCommand/x",
@@ -245,7 +275,11 @@ mod tests {
         ] {
             assert!(SourceSpec::parse_git(bad).is_err(), "{bad}");
         }
-        let password = SourceSpec::parse_git("https://u:geheim@host/a.git").map_err(|e| e.to_string());
-        assert!(!format!("{password:?}").contains("geheim"));
+        for address in
+            ["https://u:geheim@host/a", "git+ssh://u:geheim@host/a", "u:geheim@host:a", "ssh://u:geheim@h/a"]
+        {
+            let refused = SourceSpec::parse_git(address).expect_err(address);
+            assert!(!format!("{refused:?}").contains("geheim"), "{refused:?}");
+        }
     }
 }

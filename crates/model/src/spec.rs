@@ -21,8 +21,8 @@ pub struct BuildSpec {
     /// Path of the Dockerfile within the context.
     #[serde(default = "default_dockerfile")]
     pub dockerfile: String,
-    /// `repository:tag` within the run's registry; the first names the build in lists. Empty: the
-    /// image is built and pushed nowhere.
+    /// `repository:tag` within the run's registry, whose address is left out of them; the first names the build in
+    /// lists. Empty: the image is built and pushed nowhere.
     #[serde(default)]
     pub images: Vec<String>,
     /// The stage to build; the last one when absent.
@@ -97,6 +97,14 @@ impl BuildSpec {
         if let Err(error) = self.source.validate() {
             return Err(InvalidSpec { field: "source", message: error.message, hint: error.hint });
         }
+        if self.source_credential.is_none() && self.source.ssh().is_some() {
+            return refuse(
+                "source_credential",
+                "A source over ssh needs a credential: a key to sign in with, and the host's own.".to_owned(),
+                "`slipway credential set NAME --kind git --secret-file KEY --known-hosts-file HOSTS` keeps one; \
+                 name it as the build's source credential.",
+            );
+        }
         if let (Some(_), SourceSpec::Git { url, .. }) = (&self.source_credential, &self.source)
             && source::is_read_by_others(url)
         {
@@ -125,11 +133,20 @@ impl BuildSpec {
                     });
                 }
             };
+            if template::names_repository_by_commit(image) {
+                return refuse(
+                    "images",
+                    format!(
+                        "`{image}` names its repository by the commit, which is known only after the fetch."
+                    ),
+                    "Write `{{.Run.Commit}}` behind the `:`: whether a repository may be pushed to is asked before.",
+                );
+            }
             if let Err(error) = ImageReference::parse_target(&example) {
                 return refuse(
                     "images",
                     error.to_string(),
-                    "Write `repository:tag`, without a registry's address.",
+                    "Write `repository:tag`; only the address of the run's own registry may stand before it.",
                 );
             }
         }

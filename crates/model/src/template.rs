@@ -39,7 +39,9 @@ impl InvalidTemplate {
     pub fn hint(&self) -> String {
         match self {
             Self::Empty { .. } => {
-                "Only a run that a hook started knows its branch, tag and commit beforehand.".to_owned()
+                "An upload has no branch, tag, commit or repository; a run that no hook started knows no tag, and the \
+                 branch only where its source names it."
+                    .to_owned()
             }
             _ => format!("The fields are .Run.{}.", FIELDS.join(", .Run.")),
         }
@@ -48,27 +50,37 @@ impl InvalidTemplate {
 
 /// What is known of a run: values by the name behind `.Run.`.
 #[derive(Debug, Clone, Default)]
-pub struct RunFields(BTreeMap<&'static str, String>);
+pub struct RunFields {
+    values: BTreeMap<&'static str, String>,
+    commit_follows: bool,
+}
 
 impl RunFields {
     /// Adds one; a name that is no field is a mistake of the caller.
     #[must_use]
     pub fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
         debug_assert!(FIELDS.contains(&field), "{field}");
-        self.0.insert(field, value.into());
+        self.values.insert(field, value.into());
+        self
+    }
+
+    /// The commit is not known before the source has been fetched, and then it is.
+    #[must_use]
+    pub fn with_commit_to_follow(mut self) -> Self {
+        self.commit_follows = true;
         self
     }
 }
 
-/// Fills in an image's name. Characters that a tag can't hold become `-`; a commit that is not known yet
+/// Fills in an image's name. Characters that a tag can't hold become `-`; a commit that is to follow
 /// stays as it is written.
 ///
 /// # Errors
 /// A field that does not exist, or that this run has not.
 pub fn fill(text: &str, fields: &RunFields) -> Result<String, InvalidTemplate> {
-    replace(text, |field| match fields.0.get(field).filter(|value| !value.is_empty()) {
+    replace(text, |field| match fields.values.get(field).filter(|value| !value.is_empty()) {
         Some(value) => Ok(value.chars().map(tag_character).collect()),
-        None if field == "Commit" => Ok(COMMIT.to_owned()),
+        None if field == "Commit" && fields.commit_follows => Ok(COMMIT.to_owned()),
         None => Err(InvalidTemplate::Empty { field: field.to_owned() }),
     })
 }
@@ -79,6 +91,13 @@ pub fn fill(text: &str, fields: &RunFields) -> Result<String, InvalidTemplate> {
 /// A field that does not exist.
 pub fn example(text: &str) -> Result<String, InvalidTemplate> {
     replace(text, |_| Ok("x".to_owned()))
+}
+
+/// Whether the commit stands in the repository, before the tag's `:`.
+#[must_use]
+pub fn names_repository_by_commit(image: &str) -> bool {
+    let marked = replace(image, |field| Ok(if field == "Commit" { COMMIT } else { "x" }.to_owned()));
+    marked.is_ok_and(|name| name.split(':').next().is_some_and(|repository| repository.contains(COMMIT)))
 }
 
 fn replace(
@@ -113,8 +132,28 @@ mod tests {
     fn fields_are_filled_in_and_a_tag_stays_one() {
         let fields = RunFields::default().with("ID", "7").with("Branch", "feature/größe");
         assert_eq!(fill("app:{{.Run.ID}}-{{ .Run.Branch }}", &fields), Ok("app:7-feature-gr--e".to_owned()));
+        let without = fill("app:{{.Run.Commit}}", &fields);
+        assert_eq!(
+            without,
+            Err(InvalidTemplate::Empty { field: "Commit".to_owned() }),
+            "an upload never has one"
+        );
+        let fields = fields.with_commit_to_follow();
         assert_eq!(fill("app:{{.Run.Commit}}", &fields), Ok("app:{{.Run.Commit}}".to_owned()));
         assert_eq!(fill("app:1", &fields), Ok("app:1".to_owned()));
+    }
+
+    #[test]
+    fn a_commit_may_stand_in_the_tag_alone() {
+        for (image, is_repository) in [
+            ("app:{{.Run.Commit}}", false),
+            ("{{.Run.TaskName}}:{{ .Run.Commit }}-1", false),
+            ("app-{{.Run.Commit}}:1", true),
+            ("team/{{ .Run.Commit }}", true),
+            ("{{.Run.ID}}", false),
+        ] {
+            assert_eq!(names_repository_by_commit(image), is_repository, "{image}");
+        }
     }
 
     #[test]

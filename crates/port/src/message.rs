@@ -62,6 +62,9 @@ pub enum Question {
     /// The request's body is in the file passed beside.
     GitUploadPack,
     Upload,
+    FetchUrl {
+        url: String,
+    },
     SourceFound {
         revision: GitRevision,
     },
@@ -96,6 +99,11 @@ pub enum Answer {
     Stream {
         stream: u64,
     },
+    /// As `Stream`.
+    Fetched {
+        stream: u64,
+        last_modified: Option<i64>,
+    },
     Resolved {
         image: Box<ResolvedImage>,
     },
@@ -118,8 +126,17 @@ pub enum Answer {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StreamEnd {
     pub stream: u64,
-    /// Bytes that were written to the pipe, or why it ended early.
-    pub outcome: Result<u64, Failure>,
+    /// What was written to the pipe, or why it ended early.
+    pub outcome: Result<Sent, Failure>,
+}
+
+/// All of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// In bytes.
+    pub length: u64,
+    /// Where nothing else says what the bytes have to be.
+    pub digest: Option<Digest>,
 }
 
 #[cfg(test)]

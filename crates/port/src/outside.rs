@@ -19,6 +19,10 @@ pub trait Outside: Send + Sync {
     /// The answer of the declared repository to `POST …/git-upload-pack` with this body.
     fn git_upload_pack(&self, request: &[u8]) -> Result<ByteStream, Failure>;
 
+    /// The file at an http or https address: one GET, and those that it is redirected to, without a credential.
+    /// What a stranger's file must not reach is refused (`address_denied`).
+    fn fetch_url(&self, url: &str) -> Result<Fetched, Failure>;
+
     /// The run's uploaded archive, as uploaded.
     fn upload(&self) -> Result<ByteStream, Failure>;
 
@@ -59,6 +63,15 @@ pub trait Outside: Send + Sync {
 
     /// A vertex starts or ends at this moment.
     fn vertex(&self, event: VertexEvent);
+}
+
+/// A file that is being fetched.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Reading to its end fails unless length and digest are those that were sent.
+    pub content: ByteStream,
+    /// In seconds since 1970, where the host says it.
+    pub last_modified: Option<i64>,
 }
 
 /// What must not be shown.

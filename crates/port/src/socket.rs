@@ -13,12 +13,12 @@ use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, 
 
 use crate::codec::{FromStart, sealed_file};
 use crate::{
-    Answer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Finish, NewBlob, Outside, Packet, Progress,
-    Question, Secret, StreamEnd, ToCell, ToWorker, VertexEvent,
+    Answer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Fetched, Finish, NewBlob, Outside, Packet,
+    Progress, Question, Secret, Sent, StreamEnd, ToCell, ToWorker, VertexEvent,
 };
 
 type Reply = (Result<Answer, Failure>, Vec<OwnedFd>);
-type StreamOutcome = Result<u64, Failure>;
+type StreamOutcome = Result<Sent, Failure>;
 
 /// The cell's end of the port.
 #[derive(Debug)]
@@ -103,6 +103,17 @@ impl Outside for SocketOutside {
     fn git_upload_pack(&self, request: &[u8]) -> Result<ByteStream, Failure> {
         let body = sealed_file(request).map_err(|error| worker_gone(&error))?;
         self.ask_stream(Question::GitUploadPack, &[body.as_fd()])
+    }
+
+    fn fetch_url(&self, url: &str) -> Result<Fetched, Failure> {
+        match self.ask(Question::FetchUrl { url: url.to_owned() }, &[])? {
+            (Answer::Fetched { stream, last_modified }, descriptors) => {
+                let pipe: File = first(descriptors)?;
+                let content = ByteStream::announced(pipe, self.waiting.end_of(stream)).with_digest();
+                Ok(Fetched { content, last_modified })
+            }
+            _ => Err(unexpected()),
+        }
     }
 
     fn upload(&self) -> Result<ByteStream, Failure> {

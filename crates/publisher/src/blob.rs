@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use database::{BlobState, WorkBlob};
 use futures_util::{Stream, StreamExt};
-use model::{Descriptor, Digest, Failure, ImageReference};
+use model::{Descriptor, Digest, Failure, ImageReference, Trust};
 use tokio_util::io::ReaderStream;
 
 use crate::limits;
@@ -31,13 +31,18 @@ async fn ensure_in(
     let digest = &blob.blob.digest;
     let has = registry.has_blob(address, repository, digest).await.map_err(|error| error.failure())?;
     if has {
-        METRICS.blob("exists");
-        publication.log.line(&format!("exists {digest}"));
+        // What an earlier try pushed was told then.
+        if blob.state != BlobState::Pushed {
+            METRICS.blob("exists");
+            publication.log.line(&format!("exists {digest}"));
+        }
         return Ok(());
     }
     let same_registry =
         blob.source.as_deref().and_then(|source| source.strip_prefix(address)?.strip_prefix('/'));
-    if let Some(from) = there.or(same_registry) {
+    // A mount reads with our identity. A stranger's build has what it could read itself, byte for byte.
+    let from = there.or(same_registry).filter(|_| publication.leased.trust == Trust::Trusted);
+    if let Some(from) = from {
         let mounted = registry.mount(address, repository, digest, from).await;
         if mounted.map_err(|error| error.failure())? {
             METRICS.blob("mounted");
@@ -69,7 +74,8 @@ async fn body(
     blob: &WorkBlob,
     descriptor: &Descriptor,
 ) -> Result<futures_util::stream::BoxStream<'static, std::io::Result<Bytes>>, Failure> {
-    if let Some(scope) = &blob.scope {
+    // A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
+    for scope in blob.scope.iter().chain([&publication.leased.scope]) {
         let file = publication.house.store.open_blob(scope, &descriptor.digest);
         if let Some(file) = file.map_err(|error| error.failure())? {
             let file = tokio::fs::File::from_std(file);

@@ -38,7 +38,10 @@ pub struct Config {
     pub identity: IdentityOptions,
     /// Where the worker asks.
     pub desk: DeskSocket,
+    /// Limits of connections to base images' registries.
     pub egress: egress::Options,
+    /// Where those may be.
+    pub policy: egress::Policy,
 }
 
 /// The bound socket, and who may ask there.
@@ -73,7 +76,7 @@ pub(crate) struct House {
 /// No client can be made. A store that is not there yet is waited for.
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
     std::sync::LazyLock::force(&metrics::METRICS);
-    let http = egress::Client::new(&config.egress).map_err(|error| error.failure())?;
+    let http = egress::Client::new(&config.egress, config.policy.clone()).map_err(|error| error.failure())?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
     let DeskSocket { listener, uid } = config.desk;
     let identities = sign_in::Identities::new(config.vault, config.identity);

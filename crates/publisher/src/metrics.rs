@@ -7,6 +7,7 @@ use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_histogram, register_histogram_vec,
     register_int_counter, register_int_counter_vec, register_int_gauge,
 };
+use registry::{Observe, Trouble};
 
 pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
@@ -22,6 +23,30 @@ pub(crate) struct Metrics {
     publications: IntCounterVec,
     push: HistogramVec,
     blobs: IntCounterVec,
+    retries: IntCounterVec,
+    throttled: IntCounter,
+}
+
+/// Counts the trouble of pushes.
+pub(crate) struct Troubles;
+
+impl Observe for Troubles {
+    fn trouble(&self, trouble: Trouble, is_repeated: bool) {
+        if trouble == Trouble::TooManyRequests {
+            METRICS.throttled.inc();
+        }
+        if is_repeated {
+            METRICS.retries.with_label_values(&[word(trouble)]).inc();
+        }
+    }
+}
+
+fn word(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Unauthorized => "unauthorized",
+        Trouble::TooManyRequests => "too_many_requests",
+        Trouble::Unavailable => "unavailable",
+    }
 }
 
 impl Metrics {
@@ -32,11 +57,14 @@ impl Metrics {
     fn new() -> Self {
         let made = Self::make().expect("the names of metrics are unique");
         // A counter that is not there can't be seen to grow.
-        for outcome in ["published", "failed", "refused", "lost"] {
+        for outcome in ["published", "failed", "refused", "lost", "waits"] {
             made.publications.with_label_values(&[outcome]);
         }
         for how in ["exists", "mounted", "uploaded"] {
             made.blobs.with_label_values(&[how]);
+        }
+        for trouble in [Trouble::Unauthorized, Trouble::TooManyRequests, Trouble::Unavailable] {
+            made.retries.with_label_values(&[word(trouble)]);
         }
         made
     }
@@ -72,6 +100,15 @@ impl Metrics {
                 "slipway_push_blobs_total",
                 "Blobs by how the registry came to have them",
                 &["how"]
+            )?,
+            retries: register_int_counter_vec!(
+                "slipway_push_retries_total",
+                "Requests of pushes that were repeated, by why",
+                &["why"]
+            )?,
+            throttled: register_int_counter!(
+                "slipway_push_throttled_total",
+                "Answers of registries that there were too many requests (429)"
             )?,
         })
     }

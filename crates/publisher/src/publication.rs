@@ -5,16 +5,16 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use database::{AfterFailure, LeasedPublication, ManifestTag, Work};
+use database::{AfterFailure, LeasedPublication, ManifestTag, Under, Work};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use identity::Identity;
-use model::{Blame, Descriptor, Digest, Failure};
+use model::{Blame, Descriptor, Digest, Failure, Trust};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::log::PushLog;
-use crate::metrics::METRICS;
-use crate::sign_in::PublicationSignIn;
+use crate::metrics::{METRICS, Troubles};
+use crate::sign_in::{Asker, PublicationSignIn};
 use crate::{House, blob, limits};
 
 /// The largest manifest that registries take.
@@ -24,6 +24,8 @@ const MANIFEST_LIMIT: u64 = 4 << 20;
 pub(crate) enum Ended {
     /// Somebody else has it, or the run was cancelled: write nothing more.
     Lost,
+    /// A tag is wanted by a run that comes first and may fail: the publication is leased again after a pause.
+    Waits,
     Failed(Failure),
 }
 
@@ -57,8 +59,12 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
         METRICS.open.inc();
         let _open = Open;
         let target = (leased.registry_address.as_str(), leased.plain_http);
-        let identity =
-            house.identities.of(&house.database, &leased.registry_name, target, &leased.sign_in).await;
+        let asker = Asker {
+            database: &house.database,
+            registry: &leased.registry_name,
+            lease: Under::Publication(&leased.lease),
+        };
+        let identity = house.identities.of(asker, target, &leased.sign_in).await;
         METRICS.sign_in.observe(began.elapsed().as_secs_f64());
         let publication = Publication::new(house, leased, identity);
         let ended = tokio::select! {
@@ -69,6 +75,7 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
         METRICS.ended(word(&ended), began.elapsed().as_secs_f64());
         match ended {
             Ok(digest) => tracing::info!(%digest, "published"),
+            Err(Ended::Waits) => tracing::info!("the publication waits for a run that comes first"),
             Err(Ended::Lost) => {
                 tracing::info!("the publication was cancelled, or belongs to somebody else now")
             }
@@ -93,6 +100,7 @@ fn word(ended: &Result<Digest, Ended>) -> &'static str {
     match ended {
         Ok(_) => "published",
         Err(Ended::Lost) => "lost",
+        Err(Ended::Waits) => "waits",
         Err(Ended::Failed(failure)) if failure.blame == Blame::Service => "failed",
         Err(Ended::Failed(_)) => "refused",
     }
@@ -107,7 +115,8 @@ impl Publication {
         let address = leased.registry_address.as_str();
         let sign_in = PublicationSignIn::new(identity, repositories.clone());
         let (http, plain) = (house.http.clone(), plain.into_iter().collect());
-        let registry = registry::Client::pushing(http, plain, address, Arc::new(sign_in));
+        let registry =
+            registry::Client::pushing(http, plain, address, Arc::new(sign_in)).observed(Arc::new(Troubles));
         Self { house, leased, registry, log: PushLog::default(), repositories }
     }
 
@@ -146,6 +155,12 @@ impl Publication {
         self.push_manifest(&manifest).await
     }
 
+    /// Which tags are ours, for good.
+    async fn claim_tags(&self) -> Result<Vec<ManifestTag>, Ended> {
+        let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
+        if tags.iter().all(|tag| tag.is_settled) { Ok(tags) } else { Err(Ended::Waits) }
+    }
+
     /// What there is to do; a database that is away is waited for.
     async fn look(&self) -> Result<Work, Ended> {
         loop {
@@ -159,7 +174,7 @@ impl Publication {
     async fn push_manifest(&self, manifest: &Descriptor) -> Result<Digest, Ended> {
         let _timer = METRICS.manifest.start_timer();
         let bytes = self.read_manifest(manifest)?;
-        let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
+        let tags = self.claim_tags().await?;
         let address = &self.leased.registry_address;
         for tag in &tags {
             // An image whose tag a newer run has can still be had by its digest.
@@ -169,7 +184,7 @@ impl Publication {
                 self.registry.push_manifest(address, &tag.repository, name, media_type, bytes.clone().into());
             pushed.await.map_err(|error| error.failure())?;
         }
-        for ManifestTag { repository, tag, superseded_by } in &tags {
+        for ManifestTag { repository, tag, superseded_by, .. } in &tags {
             let digest = &manifest.digest;
             match superseded_by {
                 None => {
@@ -179,9 +194,11 @@ impl Publication {
                 Some(run) => {
                     self.read_back(repository, digest.as_str(), digest).await?;
                     self.log.line(&format!("pushed {address}/{repository}@{digest}"));
-                    self.log.line(&format!(
-                        "note: {repository}:{tag} stays with run {run}, whose source is newer"
-                    ));
+                    let why = match self.leased.trust {
+                        Trust::Trusted => "whose source is newer",
+                        Trust::Untrusted => "which is newer, or trusted",
+                    };
+                    self.log.line(&format!("note: {repository}:{tag} stays with run {run}, {why}"));
                 }
             }
         }

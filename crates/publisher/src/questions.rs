@@ -11,6 +11,7 @@ use identity::{Access, Authorization, Identity};
 use model::{CredentialKind, Failure, Trust};
 
 use crate::House;
+use crate::sign_in::Asker;
 
 /// Answers with what the house knows.
 pub(crate) struct Desk(pub(crate) Arc<House>);
@@ -36,7 +37,11 @@ impl Answers for Desk {
 impl Desk {
     async fn identity(&self, held: &LeasedSource) -> Result<Identity, Failure> {
         let target = (held.registry_address.as_str(), held.plain_http);
-        self.0.identities.of(&self.0.database, &held.registry_name, target, &held.sign_in).await
+        self.0.identities.of(self.asker(held), target, &held.sign_in).await
+    }
+
+    fn asker<'a>(&'a self, held: &'a LeasedSource) -> Asker<'a> {
+        Asker { database: &self.0.database, registry: &held.registry_name, lease: held.lease() }
     }
 
     /// Nothing to push needs no right.
@@ -93,7 +98,7 @@ impl Desk {
         name: &str,
         kind: CredentialKind,
     ) -> Result<GitSecret, Failure> {
-        let opened = self.0.identities.credential(&self.0.database, &held.registry_name, name, kind).await?;
+        let opened = self.0.identities.credential(self.asker(held), name, kind).await?;
         let secret = Secret::new(opened.secret.expose());
         Ok(GitSecret { username: opened.username, secret, known_hosts: opened.known_hosts })
     }

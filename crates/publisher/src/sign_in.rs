@@ -5,12 +5,21 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use database::Database;
+use database::{Database, Under};
 use futures_util::future::{BoxFuture, FutureExt};
 use identity::Identity;
 use model::{CredentialKind, Failure, SignIn};
 use registry::{Access, Authorization, Authorize, Scope};
 use vault::Vault;
+
+/// Who asks for a credential: for a registry, under a lease that gives a right to it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) database: &'a Database,
+    /// Its name.
+    pub(crate) registry: &'a str,
+    pub(crate) lease: Under<'a>,
+}
 
 /// The sign-ins of this publisher, one for each registry, so that publications share tokens.
 pub(crate) struct Identities {
@@ -37,12 +46,12 @@ impl Identities {
     /// The declared sign-in is incomplete, its credential is gone, or the database is away.
     pub(crate) async fn of(
         &self,
-        database: &Database,
-        registry: &str,
+        asker: Asker<'_>,
         (address, plain_http): (&str, bool),
         declared: &SignIn,
     ) -> Result<Identity, Failure> {
-        let sign_in = self.open(database, registry, declared).await?;
+        let sign_in = self.open(asker, declared).await?;
+        let registry = asker.registry;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(registry)
             && (found.address.as_str(), found.plain_http, &found.sign_in) == (address, plain_http, &sign_in)
@@ -57,16 +66,11 @@ impl Identities {
     }
 
     /// The declared sign-in with its secret.
-    async fn open(
-        &self,
-        database: &Database,
-        registry: &str,
-        declared: &SignIn,
-    ) -> Result<identity::SignIn, Failure> {
+    async fn open(&self, asker: Asker<'_>, declared: &SignIn) -> Result<identity::SignIn, Failure> {
         Ok(match declared.clone() {
             SignIn::Anonymous => identity::SignIn::Anonymous,
             SignIn::Basic { credential } => {
-                let (username, password) = self.secret(database, registry, &credential).await?;
+                let (username, password) = self.secret(asker, &credential).await?;
                 identity::SignIn::Basic { username, password }
             }
             SignIn::ManagedIdentity { client_id } => identity::SignIn::ManagedIdentity { client_id },
@@ -74,37 +78,33 @@ impl Identities {
                 identity::SignIn::WorkloadIdentity { tenant_id, client_id, token_file: None }
             }
             SignIn::ServicePrincipal { tenant_id, client_id, credential } => {
-                let (_, client_secret) = self.secret(database, registry, &credential).await?;
+                let (_, client_secret) = self.secret(asker, &credential).await?;
                 identity::SignIn::ServicePrincipal { tenant_id, client_id, client_secret }
             }
         })
     }
 
     /// A registry credential's user and secret.
-    async fn secret(
-        &self,
-        database: &Database,
-        registry: &str,
-        name: &str,
-    ) -> Result<(String, String), Failure> {
-        let opened = self.credential(database, registry, name, CredentialKind::Registry).await?;
+    async fn secret(&self, asker: Asker<'_>, name: &str) -> Result<(String, String), Failure> {
+        let opened = self.credential(asker, name, CredentialKind::Registry).await?;
         Ok((opened.username.unwrap_or_default(), opened.secret.expose().to_owned()))
     }
 
     /// A credential, opened.
     ///
     /// # Errors
-    /// There is none of that name and kind, it is sealed with another key, or the database is away.
+    /// There is none of that name and kind, the lease gives no right to it, it is sealed with another key, or the
+    /// database is away.
     pub(crate) async fn credential(
         &self,
-        database: &Database,
-        registry: &str,
+        asker: Asker<'_>,
         name: &str,
         kind: CredentialKind,
     ) -> Result<Opened, Failure> {
-        let found = database.sealed_credential(registry, name).await.map_err(|error| error.failure())?;
+        let found = asker.database.credential_under(asker.lease, name).await;
+        let found = found.map_err(|error| error.failure())?;
         let found = found.filter(|found| found.kind == kind).ok_or_else(|| gone(name))?;
-        let secret = self.vault.unseal(&format!("credential/{registry}/{name}"), &found.sealed);
+        let secret = self.vault.unseal(&format!("credential/{}/{name}", asker.registry), &found.sealed);
         let secret = secret.map_err(|error| error.failure())?;
         Ok(Opened { username: found.username, secret, known_hosts: found.known_hosts })
     }

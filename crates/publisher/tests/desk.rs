@@ -30,7 +30,11 @@ async fn world() -> World {
     registry.allow(CLIENT, "app", &["pull", "push"]);
     registry.allow(CLIENT, "base", &["pull"]);
     let address = registry.address();
-    let options = IdentityOptions { authority: Some(azure.authority()), roots: vec![azure.root()] };
+    let options = IdentityOptions {
+        authority: Some(azure.authority()),
+        roots: vec![azure.root()],
+        acr_suffixes: vec!["127.0.0.1".into()],
+    };
     let (tenant_id, client_secret) = (azure.tenant(), SECRET.to_owned());
     let mut world = World::new(Cloud { registry, _azure: azure }, &address).await;
     let sign_in = SignIn::ServicePrincipal { tenant_id, client_id: CLIENT.into(), client_secret };

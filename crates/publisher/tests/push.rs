@@ -84,7 +84,7 @@ async fn what_the_registry_has_is_not_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_base_layer_that_was_never_fetched_comes_from_its_own_registry() {
     let elsewhere = LocalRegistry::start();
-    let http = egress::Client::new(&egress::Options::default()).unwrap();
+    let http = egress::Client::new(&egress::Options::default(), egress::Policy::default()).unwrap();
     let client = registry::Client::pushing(
         http,
         Vec::new(),

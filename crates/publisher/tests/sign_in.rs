@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use database::PublicationBlob;
 use identity::SignIn;
-use model::{Descriptor, Layer, LayerSource, MediaType, RunStatus};
+use model::{Descriptor, Layer, LayerSource, MediaType, RunStatus, Trust};
 use publisher::IdentityOptions;
 use test_support::{FakeAzure, Hold, HoldingProxy, Principal, TokenRegistry, in_its_own_network};
 use world::STORE;
@@ -35,7 +35,11 @@ async fn world(imds: &str) -> World {
 
 fn options(world: &World) -> IdentityOptions {
     let azure = &world.registry.azure;
-    IdentityOptions { authority: Some(azure.authority()), roots: vec![azure.root()] }
+    IdentityOptions {
+        authority: Some(azure.authority()),
+        roots: vec![azure.root()],
+        acr_suffixes: vec!["127.0.0.1".into()],
+    }
 }
 
 async fn publish_as_principal(world: &mut World) {
@@ -233,4 +237,44 @@ async fn a_base_layer_is_mounted_with_the_right_to_read_it() {
     assert!(log.contains("mounted") && log.contains("from base"), "{log}");
     let asked = world.registry.registry.asked();
     assert!(asked.iter().any(|scopes| scopes[..] == ["repository:app:pull,push", "repository:base:pull"]));
+}
+
+/// The layer of a repository that only our identity may read: a cell that knows its digest names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_build_is_given_nothing_that_our_identity_could_read() {
+    let mut world = world("127.0.0.1:0").await;
+    world.registry.registry.allow(CLIENT, "private", &["pull", "push"]);
+    world.registry.registry.allow(CLIENT, "other", &["pull", "push"]);
+    publish_as_principal(&mut world).await;
+    let private = world.lease(&["private:1"]).await;
+    world.finish(&private, world.image(&[("private", STORE)])).await;
+    assert_eq!(world.ended(private.run).await.status, RunStatus::Succeeded);
+
+    let source =
+        LayerSource::Registry { registry: world.registry.registry.address(), repository: "private".into() };
+    let leased = world.lease_with(&["app:1", "other:1"], Trust::Untrusted, &[], None).await;
+    world.finish(&leased, world.image_in(&leased.scope, &[("made", STORE), ("private", source)])).await;
+    world.db.execute("UPDATE slipway.publications SET tries = 4 WHERE finished_at IS NULL").await;
+    let row = world.ended(leased.run).await;
+    assert_eq!(row.status, RunStatus::Failed, "nobody has the layer for it");
+    let log = log(&world, leased.run).await;
+    assert!(!log.contains("mounted"), "{log}");
+    let asked = world.registry.registry.asked();
+    // Nobody in particular may ask for it, and gets nothing; who asks for more beside it is us.
+    let mut ours = asked.iter().filter(|scopes| scopes.len() > 1).flatten();
+    assert!(!ours.any(|scope| scope.contains(":private:")), "{asked:?}");
+}
+
+/// What such a build has made and may read itself is uploaded, to each of its names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_build_is_uploaded_byte_for_byte() {
+    let mut world = world("127.0.0.1:0").await;
+    world.registry.registry.allow(CLIENT, "other", &["pull", "push"]);
+    publish_as_principal(&mut world).await;
+    let leased = world.lease_with(&["app:1", "other:1"], Trust::Untrusted, &[], None).await;
+    world.finish(&leased, world.image_in(&leased.scope, &[("made", STORE)])).await;
+    let row = world.ended(leased.run).await;
+    assert_eq!(row.status, RunStatus::Succeeded, "{:?}", row.failure);
+    let log = log(&world, leased.run).await;
+    assert_eq!((log.matches("uploaded").count(), log.matches("mounted").count()), (4, 0), "{log}");
 }

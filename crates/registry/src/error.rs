@@ -16,6 +16,9 @@ pub enum Error {
     Unsupported { image: Box<ImageReference>, reason: String },
     #[error("{what} has another digest than it was asked for by")]
     DigestMismatch { what: String },
+    /// Where somebody has to let it: the registry itself, or where it leads.
+    #[error("{0}")]
+    AddressDenied(Box<egress::Denied>),
     #[error("the registry {host} can't be reached: {cause}")]
     Unreachable { host: String, cause: String },
     #[error("the registry {host} refuses a push to {repository}: {said}")]
@@ -39,7 +42,14 @@ fn list(platforms: &[Platform]) -> String {
 
 impl Error {
     pub(crate) fn unreachable(host: &str, error: &reqwest::Error) -> Self {
-        Self::Unreachable { host: host.to_owned(), cause: cause(error) }
+        Self::Unreachable { host: host.to_owned(), cause: egress::innermost(error) }
+    }
+
+    pub(crate) fn not_sent(host: &str, error: &egress::Error) -> Self {
+        match error.denied() {
+            Some(denied) => Self::AddressDenied(Box::new(denied.clone())),
+            None => Self::Unreachable { host: host.to_owned(), cause: error.to_string() },
+        }
     }
 
     pub(crate) fn refused(host: &str, status: u16, body: &[u8]) -> Self {
@@ -73,6 +83,7 @@ impl Error {
                 "Does the publisher sign in with the right credential (--registry-username), and may it push there?",
             ),
             Self::SignIn(failure) => (**failure).clone(),
+            Self::AddressDenied(denied) => denied.failure(),
             Self::DigestMismatch { .. } => Failure::service(
                 "digest_mismatch",
                 message,
@@ -112,18 +123,6 @@ fn sentence(text: &str) -> String {
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with('.') { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
-}
-
-/// The innermost cause: reqwest's own words only repeat the address.
-pub(crate) fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// The registry's own words out of its error body (distribution specification, "Error Codes"), cut to 300

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use model::ImageReference;
 use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::token::Challenge;
 use crate::{Client, Error};
@@ -74,7 +74,7 @@ impl Client {
         let own = self.own_token(host, &image.repository).await?;
         let token = match own {
             Some(token) => Some(self.tokens.keep(&key, token)),
-            None => self.tokens.fetch(self.http.http(), host, &key, &challenge).await?,
+            None => self.tokens.fetch(&self.http, host, &key, &challenge).await?,
         };
         match token {
             Some(token) => self.follow(host, &address, accept, Some(&token)).await,
@@ -94,14 +94,15 @@ impl Client {
         let mut url: Url = address.parse().map_err(|_| protocol("its address can't be read"))?;
         let origin = url.origin();
         for _ in 0..=REDIRECTS {
-            let mut request = self.http.http().get(url.clone());
+            let mut request = self.http.request(Method::GET, url.clone());
             if let Some(accept) = accept {
                 request = request.header(ACCEPT, accept);
             }
             if let Some(token) = token.filter(|_| url.origin() == origin) {
                 request = request.header(AUTHORIZATION, format!("Bearer {token}"));
             }
-            let response = request.send().await.map_err(|error| Error::unreachable(host, &error))?;
+            let sent = self.http.send(request).await;
+            let response = sent.map_err(|error| Error::not_sent(host, &error))?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }

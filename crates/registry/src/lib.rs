@@ -1,8 +1,8 @@
 //! Talking to OCI registries (distribution specification 1.1). In: image references, descriptors.
 //! Out: resolved images, byte streams, pushed blobs and manifests. Base images, which strangers name,
 //! are pulled through `egress` without a credential; pushes go to the registry that the operator named,
-//! by `oci-client`, as somebody else authorizes them. Deliberately absent: files, caches, how one signs in,
-//! and whether to try a push again.
+//! by `oci-client`, as somebody else authorizes them; a request that a registry had no time for is repeated a few
+//! times. Deliberately absent: files, caches, how one signs in, and whether to try a whole push again.
 
 mod authorize;
 mod error;
@@ -15,6 +15,7 @@ mod target;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -23,6 +24,7 @@ use model::{Descriptor, ImageReference};
 pub use authorize::{Access, Authorization, Authorize, Scope};
 pub use error::Error;
 pub use pull_token::PullTokens;
+pub use target::{Observe, Trouble};
 
 /// A client. Cloning it is cheap.
 #[derive(Clone)]
@@ -42,10 +44,20 @@ impl Client {
         Self { http, tokens: token::Tokens::default(), plain_http, pusher: None, own: None }
     }
 
-    /// The same client, which asks `tokens` first where `registry` wants a token.
+    /// The same client, for which `registry` is one that an administrator configured: it is reached whatever
+    /// its address, and nothing beside it. Where it wants a token, `tokens` are asked first.
     #[must_use]
-    pub fn with_pull_tokens(self, registry: &str, tokens: Arc<dyn PullTokens>) -> Self {
-        Self { own: Some(pull_token::Own { registry: registry.to_owned(), tokens }), ..self }
+    pub fn of_registry(self, registry: &str, tokens: Arc<dyn PullTokens>) -> Self {
+        let own = Some(pull_token::Own { registry: registry.to_owned(), tokens });
+        Self { own, ..self.configured(registry) }
+    }
+
+    fn configured(self, registry: &str) -> Self {
+        match self.base(registry).parse() {
+            Ok(origin) => Self { http: self.http.with_origin(origin), ..self },
+            // No address of a host: a request to it fails with better words.
+            Err(_) => self,
+        }
     }
 
     /// A client that also pushes, to `registry` and nowhere else: what authorizes is for that host.
@@ -58,7 +70,19 @@ impl Client {
     ) -> Self {
         let plain = is_plain(&plain_http, registry);
         let pusher = target::Pusher::new(registry, plain, authorize);
-        Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http) }
+        Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http).configured(registry) }
+    }
+
+    /// The same client, with other pauses before a request of a push is repeated.
+    #[must_use]
+    pub fn with_pauses(self, pauses: [Duration; 3]) -> Self {
+        Self { pusher: self.pusher.map(|pusher| pusher.with_pauses(pauses)), ..self }
+    }
+
+    /// The same client, which tells of the trouble that its pushes have.
+    #[must_use]
+    pub fn observed(self, observe: Arc<dyn Observe>) -> Self {
+        Self { pusher: self.pusher.map(|pusher| pusher.observed(observe)), ..self }
     }
 
     /// A blob of an image, as it comes. Whoever reads it checks its digest.

@@ -1,5 +1,5 @@
 //! Pushing, by `oci-client`, to one registry. A request that it does not know us for (401) is repeated once
-//! with another authorization.
+//! with another authorization, one that it has no time for after a pause.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};

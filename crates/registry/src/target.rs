@@ -16,8 +16,28 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A registry that checks a large blob's digest takes a while.
 const ANSWER: Duration = Duration::from_secs(300);
 const AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
+/// What a registry that is busy or away is given, time after time, before a push is given up for now. `oci-client`
+/// does not show what it asked for (`Retry-After`).
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// Authorizations in use at a time: one for the repositories of a push, one for each it mounts from.
 const CLIENTS: usize = 8;
+
+/// Why a request of a push did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// 401.
+    Unauthorized,
+    /// 429.
+    TooManyRequests,
+    /// 408, 500, 502 to 504, or no answer.
+    Unavailable,
+}
+
+/// Hears of trouble that a push has on its way.
+pub trait Observe: Send + Sync {
+    /// A request failed; it is repeated or not.
+    fn trouble(&self, trouble: Trouble, is_repeated: bool);
+}
 
 type Known = (Authorization, Arc<oci_client::Client>);
 
@@ -29,13 +49,36 @@ pub(crate) struct Pusher {
     registry: String,
     plain_http: bool,
     authorize: Arc<dyn Authorize>,
+    observe: Option<Arc<dyn Observe>>,
+    pauses: [Duration; 3],
     /// The last used first.
     clients: Arc<Mutex<VecDeque<Known>>>,
 }
 
 impl Pusher {
     pub(crate) fn new(registry: &str, plain_http: bool, authorize: Arc<dyn Authorize>) -> Self {
-        Self { registry: registry.to_owned(), plain_http, authorize, clients: Arc::default() }
+        Self {
+            registry: registry.to_owned(),
+            plain_http,
+            authorize,
+            observe: None,
+            pauses: PAUSES,
+            clients: Arc::default(),
+        }
+    }
+
+    pub(crate) fn observed(self, observe: Arc<dyn Observe>) -> Self {
+        Self { observe: Some(observe), ..self }
+    }
+
+    pub(crate) fn with_pauses(self, pauses: [Duration; 3]) -> Self {
+        Self { pauses, ..self }
+    }
+
+    fn observe(&self, trouble: Trouble, is_repeated: bool) {
+        if let Some(observe) = &self.observe {
+            observe.trouble(trouble, is_repeated);
+        }
     }
 
     fn client(&self, authorization: &Authorization) -> Arc<oci_client::Client> {
@@ -68,6 +111,8 @@ pub(crate) struct Target<'a> {
     pub(crate) client: Arc<oci_client::Client>,
     /// Whether the authorization is the second one.
     is_again: bool,
+    /// How often the registry was given time.
+    waited: usize,
 }
 
 impl Client {
@@ -84,33 +129,46 @@ impl Client {
             repository: scopes.first().map_or("", |scope| scope.repository).to_owned(),
             said: "this client holds no credential for it".to_owned(),
         })?;
-        Target::new(pusher, scopes, false).await
+        Target::new(pusher, scopes, false, 0).await
     }
 }
 
 impl<'a> Target<'a> {
-    async fn new(pusher: &'a Pusher, scopes: &'a [Scope<'a>], is_again: bool) -> Result<Self, Error> {
+    async fn new(
+        pusher: &'a Pusher,
+        scopes: &'a [Scope<'a>],
+        is_again: bool,
+        waited: usize,
+    ) -> Result<Self, Error> {
         let authorization = pusher.authorize.authorize(scopes).await;
         let authorization = authorization.map_err(|failure| Error::SignIn(Box::new(failure)))?;
         let client = pusher.client(&authorization);
         client.store_auth_if_needed(&pusher.registry, &auth(&authorization)).await;
-        Ok(Self { pusher, scopes, authorization, client, is_again })
+        Ok(Self { pusher, scopes, authorization, client, is_again, waited })
     }
 
-    /// After a 401: the same with another authorization, once, if there is another.
+    /// What to try once more with, if that may help: after a 401 another authorization, if there is one; after
+    /// what passes the same, and a pause. Every request of a push can be repeated: blobs and manifests have digests.
     pub(crate) async fn again<T>(
         &self,
         answer: &Result<T, OciDistributionError>,
     ) -> Result<Option<Target<'a>>, Error> {
-        let is_refused = answer.as_ref().err().is_some_and(is_unauthorized);
-        if self.is_again || !is_refused || !self.pusher.authorize.refused(&self.authorization) {
-            return Ok(None);
+        let Some(trouble) = answer.as_ref().err().and_then(trouble_of) else { return Ok(None) };
+        let (is_again, waited) = match trouble {
+            Trouble::Unauthorized => {
+                let other = !self.is_again && self.pusher.authorize.refused(&self.authorization);
+                (other.then_some(true), self.waited)
+            }
+            _ => ((self.waited < self.pusher.pauses.len()).then_some(self.is_again), self.waited + 1),
+        };
+        self.pusher.observe(trouble, is_again.is_some());
+        let Some(is_again) = is_again else { return Ok(None) };
+        tracing::info!(registry = self.pusher.registry, ?trouble, "a request of a push is repeated");
+        if let Some(pause) = self.pusher.pauses.get(self.waited).filter(|_| trouble != Trouble::Unauthorized)
+        {
+            tokio::time::sleep(*pause).await;
         }
-        tracing::info!(
-            registry = self.pusher.registry,
-            "the registry no longer takes a token; asking for another"
-        );
-        Self::new(self.pusher, self.scopes, true).await.map(Some)
+        Self::new(self.pusher, self.scopes, is_again, waited).await.map(Some)
     }
 
     pub(crate) fn auth(&self) -> RegistryAuth {
@@ -155,14 +213,27 @@ fn auth(authorization: &Authorization) -> RegistryAuth {
     }
 }
 
-fn is_unauthorized(error: &OciDistributionError) -> bool {
+/// What kept a request from succeeding, where trying again may help.
+fn trouble_of(error: &OciDistributionError) -> Option<Trouble> {
+    let of_status = |status: u16| match status {
+        401 => Some(Trouble::Unauthorized),
+        429 => Some(Trouble::TooManyRequests),
+        408 | 500 | 502..=504 => Some(Trouble::Unavailable),
+        _ => None,
+    };
     match error {
-        OciDistributionError::UnauthorizedError { .. }
-        | OciDistributionError::ServerError { code: 401, .. } => true,
-        OciDistributionError::RequestError(error) => error.status().is_some_and(|status| status == 401),
+        OciDistributionError::UnauthorizedError { .. } => Some(Trouble::Unauthorized),
+        OciDistributionError::ServerError { code, .. } => of_status(*code),
+        OciDistributionError::RequestError(error) => match error.status() {
+            Some(status) => of_status(status.as_u16()),
+            // The connection, or its lack; not a body of ours that can't be read.
+            None => (!error.is_body() && !error.is_decode()).then_some(Trouble::Unavailable),
+        },
         OciDistributionError::RegistryError { envelope, .. } => {
-            envelope.errors.iter().any(|error| error.code == OciErrorCode::Unauthorized)
+            let has = |code: &OciErrorCode| envelope.errors.iter().any(|error| error.code == *code);
+            let busy = has(&OciErrorCode::Toomanyrequests).then_some(Trouble::TooManyRequests);
+            busy.or(has(&OciErrorCode::Unauthorized).then_some(Trouble::Unauthorized))
         }
-        _ => false,
+        _ => None,
     }
 }

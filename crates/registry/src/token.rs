@@ -47,7 +47,7 @@ impl Tokens {
     /// The token server is unreachable or gives none.
     pub(crate) async fn fetch(
         &self,
-        http: &reqwest::Client,
+        http: &egress::Client,
         host: &str,
         key: &str,
         challenge: &Challenge,
@@ -70,7 +70,8 @@ impl Tokens {
             }
         }
         let realm = url.host_str().unwrap_or_default().to_owned();
-        let response = http.get(url).send().await.map_err(|error| Error::unreachable(&realm, &error))?;
+        let sent = http.send(http.request(reqwest::Method::GET, url)).await;
+        let response = sent.map_err(|error| Error::not_sent(&realm, &error))?;
         if response.status().is_client_error() {
             return Ok(None);
         }

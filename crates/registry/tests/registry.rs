@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 use test_support::{LocalRegistry, push_busybox};
 
 fn http() -> egress::Client {
-    egress::Client::new(&egress::Options::default()).unwrap()
+    let loopback = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    egress::Client::new(&egress::Options::default(), loopback).unwrap()
 }
 
 fn image(registry: &str, rest: &str) -> ImageReference {

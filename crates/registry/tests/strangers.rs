@@ -5,11 +5,12 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use model::{Descriptor, Digest, ImageReference, MediaType, Platform};
-use registry::{Authorization, Client};
+use registry::{Authorization, Client, Observe, Trouble};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -67,7 +68,8 @@ fn answer(mut stream: TcpStream, (status, headers, body): &Answer) {
 }
 
 fn http() -> egress::Client {
-    egress::Client::new(&egress::Options::default()).unwrap()
+    let loopback = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    egress::Client::new(&egress::Options::default(), loopback).unwrap()
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -171,4 +173,51 @@ async fn a_mount_that_the_registry_declines_in_words_is_an_upload_and_no_failure
         let mounted = server.pusher().mount(&server.address, "a", &digest(b"x"), "b").await;
         assert!(!mounted.unwrap(), "{code}");
     }
+}
+
+/// Counts what a push has trouble with.
+#[derive(Default)]
+struct Heard(Mutex<Vec<(Trouble, bool)>>);
+
+impl Observe for Heard {
+    fn trouble(&self, trouble: Trouble, is_repeated: bool) {
+        self.0.lock().unwrap().push((trouble, is_repeated));
+    }
+}
+
+/// A registry that has no time, and then it has.
+#[tokio::test]
+async fn a_registry_without_time_is_asked_again_a_few_times() {
+    let busy = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#;
+    let trouble = |first: &'static str, repeats: usize, body: &'static str| {
+        let asked = Arc::<Mutex<usize>>::default();
+        let server = Scripted::start(move |_, head| {
+            let mut asked = asked.lock().unwrap();
+            // `oci-client` first looks whether it has to sign in.
+            *asked += usize::from(head.starts_with("HEAD"));
+            match head.starts_with("HEAD") && *asked <= repeats {
+                true => (first, String::new(), body.as_bytes().to_vec()),
+                false => ("200 OK", String::new(), Vec::new()),
+            }
+        });
+        let heard = Arc::<Heard>::default();
+        let soon = [Duration::from_millis(1); 3];
+        let client = server.pusher().with_pauses(soon).observed(Arc::clone(&heard) as Arc<dyn Observe>);
+        async move {
+            let has = client.has_blob(&server.address, "a", &digest(b"x")).await;
+            let heard = heard.0.lock().unwrap().clone();
+            let requests = server.heads().iter().filter(|head| head.starts_with("HEAD")).count();
+            (has.map_err(|error| error.failure().kind), heard, requests)
+        }
+    };
+    let repeated = (Trouble::TooManyRequests, true);
+    assert_eq!(trouble("429 Too Many Requests", 2, busy).await, (Ok(true), vec![repeated; 2], 3));
+    let gone = (Trouble::Unavailable, true);
+    assert_eq!(trouble("503 Service Unavailable", 3, "").await, (Ok(true), vec![gone; 3], 4));
+    // Not for ever, and not what time does not mend.
+    let (has, heard, requests) = trouble("429 Too Many Requests", 9, "").await;
+    assert_eq!((has, requests), (Err("registry_refused".to_owned()), 4));
+    assert_eq!(heard, [repeated, repeated, repeated, (Trouble::TooManyRequests, false)]);
+    let (has, heard, requests) = trouble("400 Bad Request", 9, "").await;
+    assert_eq!((has, heard, requests), (Err("registry_refused".to_owned()), vec![], 1));
 }

@@ -127,6 +127,20 @@ fn kernel_files_are_masked_and_sys_is_read_only() {
 }
 
 #[test]
+fn a_file_can_be_shown_below_dev_without_a_trace_in_the_root_folder() {
+    with_both_runtimes(|world| {
+        let (rootfs, file) = (world.rootfs(), world.folder.path().join("shown"));
+        std::fs::write(&file, "shown\n").unwrap();
+        let destination = "/dev/slipway/file".into();
+        let shown = vec![sandbox::Shown { source: file, destination }];
+        let script = "cat /dev/slipway/file; (echo x > /dev/slipway/file) 2>/dev/null || echo read-only";
+        let process = Process { uid: 1000, shown, ..shell(&rootfs, script) };
+        assert_eq!(world.run(&process).unwrap().1, "shown\nread-only\n");
+        assert_eq!(std::fs::read_dir(rootfs.join("dev")).unwrap().count(), 0);
+    });
+}
+
+#[test]
 fn processes_hosts_and_networks_of_others_are_not_seen() {
     with_both_runtimes(|world| {
         let text = world.shell("echo $$; cat /proc/sys/kernel/hostname; ls /proc/sys/net/ipv4/conf");

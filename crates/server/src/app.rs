@@ -1,5 +1,6 @@
 //! What every handler shares, and the limits it holds to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
 use crate::duties::changes::Changes;
+use crate::http::intake::Intake;
 use crate::http::limit::{Limits, Rate};
 use crate::routes::metrics::Metrics;
 use crate::tls::TlsFiles;
@@ -39,7 +41,7 @@ pub struct Config {
     /// How long the end waits for requests under way.
     pub drain: Duration,
     /// Where the service is reached from outside, without a `/` at the end: hooks' addresses and reports
-    /// hold it. `http://` and the listening address when absent.
+    /// hold it. The listening address when absent, which on loopback is one that hooks may have.
     pub public_url: Option<String>,
     /// Speak TLS with this certificate.
     pub tls: Option<TlsFiles>,
@@ -55,8 +57,15 @@ pub struct Config {
     pub login_rate: Rate,
     /// Bytes of a delivery.
     pub delivery_limit: usize,
+    /// Bytes of large deliveries that are held at a time; one fits in any case. With its copies on the way to the
+    /// database a delivery takes up to five times its bytes.
+    pub delivery_budget: usize,
+    /// Time for a delivery to arrive and to be answered.
+    pub delivery_timeout: Duration,
     /// How often the inbox and the outbox are looked at, however many hints come.
     pub work_every: Duration,
+    /// Where commit statuses and webhooks may be sent.
+    pub policy: egress::Policy,
 }
 
 impl Default for Config {
@@ -81,7 +90,10 @@ impl Default for Config {
             hook_rate: Rate::new(500, 2000),
             login_rate: Rate::new(1, 10),
             delivery_limit: 25 * 1024 * 1024,
+            delivery_budget: 50 * 1024 * 1024,
+            delivery_timeout: Duration::from_secs(30),
             work_every: Duration::from_secs(1),
+            policy: egress::Policy::default(),
         }
     }
 }
@@ -92,10 +104,13 @@ pub(crate) struct App(Arc<Shared>);
 
 pub(crate) struct Shared {
     config: Config,
+    /// Where it listens.
+    own: SocketAddr,
     pub(crate) database: Database,
     pub(crate) metrics: Metrics,
     pub(crate) changes: Changes,
     pub(crate) limits: Limits,
+    pub(crate) intake: Intake,
     pub(crate) vault: Vault,
     /// Rung when a delivery may wait to be worked off.
     pub(crate) inbox: Notify,
@@ -106,16 +121,47 @@ pub(crate) struct Shared {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, database: Database, vault: Vault, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        own: SocketAddr,
+        database: Database,
+        vault: Vault,
+        stop: CancellationToken,
+    ) -> Self {
         let (metrics, changes) = (Metrics::new(), Changes::new());
         let limits = Limits::new(config.token_rate, config.hook_rate, config.login_rate);
+        let intake = Intake::new(config.delivery_limit, config.delivery_budget);
         let (inbox, outbox) = (Notify::new(), Notify::new());
-        Self(Arc::new(Shared { config, database, metrics, changes, limits, vault, inbox, outbox, stop }))
+        Self(Arc::new(Shared {
+            config,
+            own,
+            database,
+            metrics,
+            changes,
+            limits,
+            intake,
+            vault,
+            inbox,
+            outbox,
+            stop,
+        }))
     }
 
     /// An address below the service's own, as others reach it.
     pub(crate) fn public(&self, path: &str) -> String {
-        format!("{}{path}", self.config.public_url.as_deref().unwrap_or_default())
+        match &self.config.public_url {
+            Some(url) => format!("{url}{path}"),
+            None => {
+                let scheme = if self.config.tls.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}{path}", self.own)
+            }
+        }
+    }
+
+    /// Whether a git host knows the way to [`App::public`]: on loopback it is on this machine, elsewhere somebody has
+    /// to say what the service is called.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.config.public_url.is_some() || self.own.ip().to_canonical().is_loopback()
     }
 
     pub(crate) fn config(&self) -> &Config {

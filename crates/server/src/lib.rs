@@ -7,6 +7,7 @@ pub mod api;
 mod app;
 mod duties;
 mod error;
+mod git_key;
 mod http;
 mod listen;
 mod new_run;

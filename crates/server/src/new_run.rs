@@ -14,6 +14,14 @@ use crate::http::problem::Problem;
 const DATE: &[time::format_description::BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]-[hour][minute][second]z");
 
+/// Leaves out of names what they may say of the registry, as ACR's users write them: `{{.Run.Registry}}/app:1` and
+/// `team.azurecr.io/app:1` are `app:1` there.
+pub(crate) fn leave_out_registry(images: &mut [String], registry: &Registry) {
+    for image in images {
+        *image = ImageReference::without_registry(image, &registry.address).to_owned();
+    }
+}
+
 /// Fills the run's fields into the names of its images. The time is the one in the run's id.
 ///
 /// # Errors
@@ -73,9 +81,12 @@ pub(crate) fn check_use_of_credentials(
     spec: &BuildSpec,
 ) -> Result<(), Problem> {
     let names_none = spec.source_credential.is_none() && spec.secrets.is_empty();
+    // An argument, another stage or platform may send what a step is given elsewhere.
     let uses = |spec: &BuildSpec| {
-        let BuildSpec { source, source_credential, secrets, dockerfile, .. } = spec.clone();
-        (source, source_credential, secrets, dockerfile)
+        let BuildSpec {
+            source, source_credential, secrets, dockerfile, build_args, target, platform, ..
+        } = spec.clone();
+        (source, source_credential, secrets, dockerfile, build_args, target, platform)
     };
     if names_none
         || caller.role() >= Role::Contributor
@@ -90,7 +101,7 @@ pub(crate) fn check_use_of_credentials(
             caller.name(),
             caller.role()
         ),
-        "Leave `source`, `dockerfile`, `source_credential` and `secrets` as the task has them, or use a contributor's token.",
+        "Leave `source`, `dockerfile`, `source_credential`, `secrets`, `build_args`, `target` and `platform` as the task has them, or use a contributor's token.",
     ))
 }
 
@@ -110,15 +121,17 @@ fn fields(run: &NewRun, registry: &Registry) -> RunFields {
         fields = fields.with("TaskName", task);
     }
     if let SourceSpec::Git { url, reference, .. } = &run.spec.source {
-        fields = fields.with("Repository", url);
+        fields = fields.with("Repository", url).with_commit_to_follow();
         let commit = run.cause.event().and_then(|event| event.commit.as_deref());
         let is_commit =
             |text: &&str| matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());
         if let Some(commit) = commit.or(reference.as_deref().filter(is_commit)) {
             fields = fields.with("Commit", commit);
         }
-        let branch = reference.as_deref().filter(|text| !is_commit(text) && !text.starts_with("refs/tags/"));
-        if let Some(branch) = run.cause.branch().or(branch) {
+        // Of other refs, `refs/pull/7/merge` for one, nobody would call the name a branch's.
+        let is_branch =
+            |text: &&str| !is_commit(text) && (!text.starts_with("refs/") || text.starts_with("refs/heads/"));
+        if let Some(branch) = run.cause.branch().or(reference.as_deref().filter(is_branch)) {
             fields = fields.with("Branch", branch.strip_prefix("refs/heads/").unwrap_or(branch));
         }
     }

@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::{auth, extract, host, problem, request_id};
+use crate::http::{auth, extract, head, host, problem, request_id};
 use crate::routes::{
     cancel_run, create_run, credentials, deliveries, get_run, health, hooks, list_runs, logs, metrics,
     receive, registries, rerun, run_task, statistics, steps, tasks, tokens, upload_source, workers,
@@ -46,6 +46,7 @@ pub(crate) fn router(app: App) -> Router {
                 .layer(from_fn_with_state(app.clone(), request_id::name_and_log))
                 .layer(from_fn(problem::complete))
                 .layer(CatchPanicLayer::new())
+                .layer(from_fn(head::refuse_large))
                 .layer(from_fn_with_state(app.clone(), host::check_names))
                 .layer(from_fn(extract::refuse_nul)),
         )
@@ -67,11 +68,11 @@ pub(crate) fn documented(config: &Config, app: Option<&App>) -> OpenApiRouter<Ap
         .merge(for_role(administrators(), Role::Administrator))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.answer_timeout))
         .layer(DefaultBodyLimit::max(config.body_limit));
-    // A git host gives a delivery ten seconds; its body is limited by what hosts send.
+    // A git host gives a delivery ten seconds. `intake` limits its body.
     let deliveries = OpenApiRouter::new()
         .routes(routes!(receive::receive))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.upload_pause))
-        .layer(DefaultBodyLimit::max(config.delivery_limit));
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, config.delivery_timeout))
+        .layer(DefaultBodyLimit::disable());
     // Takes as long as its bytes keep coming.
     let uploads = OpenApiRouter::new().routes(routes!(upload_source::upload_source));
     let uploads = for_role(uploads, Role::Submitter).layer(DefaultBodyLimit::disable());

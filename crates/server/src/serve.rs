@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 use vault::Vault;
 
+use crate::http::bare::Bare;
+use crate::http::head;
 use crate::tls::Tls;
 use crate::{App, Config, Error, check_listen_address, duties, router};
 
@@ -35,11 +37,8 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let address = listener.local_addr()?;
     check_listen_address(address, &config)?;
-    let mut config = config;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    config.public_url.get_or_insert_with(|| format!("{scheme}://{address}"));
     let tls = config.tls.clone().map(|files| Tls::load(&files)).transpose()?;
-    let app = App::new(config, database, vault, stop.clone());
+    let app = App::new(config, address, database, vault, stop.clone());
     let duties = duties::start(&app);
     if let Some(tls) = tls.clone() {
         let stop = stop.clone();
@@ -73,8 +72,16 @@ pub async fn serve(
 
 fn builder(config: &Config) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.head_timeout).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(config.ping).max_concurrent_streams(100);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_buf_size(head::BUFFER);
+    // Above what `head` refuses in words: h2 itself answers a larger list without any.
+    let list = u32::try_from(2 * head::BUFFER).unwrap_or(u32::MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(config.ping).max_concurrent_streams(100);
+    http2.max_header_list_size(list);
     builder
 }
 
@@ -91,7 +98,7 @@ fn answer(
     let peer = Extension(Peer(peer.ip().to_canonical()));
     let service = TowerToHyperService::new(peer.layer(router.clone()));
     let Some(tls) = tls else {
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(Bare::new(stream)), service).into_owned();
         tokio::spawn(until_broken(connections.watch(connection)));
         return;
     };
@@ -99,7 +106,8 @@ fn answer(
     tokio::spawn(async move {
         match tls.accept(stream).await {
             Ok(stream) => {
-                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                let connection =
+                    builder.serve_connection(TokioIo::new(Bare::new(stream)), service).into_owned();
                 until_broken(watcher.watch(connection)).await;
             }
             Err(error) => tracing::debug!(%error, "a TLS connection was not made"),

@@ -189,7 +189,7 @@ fn parse(line: &str) -> Option<RegistryRequest> {
 
 /// A test that is killed leaves nothing running.
 #[expect(unsafe_code, reason = "pre_exec runs between fork and exec")]
-fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     // SAFETY: a single system call, nothing is allocated.
     unsafe {
         command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));

@@ -78,14 +78,15 @@ impl<'a> Field<'a> {
         let field = self.need(key)?;
         match field.value.as_str() {
             Some("") => Err(field.wrong("is empty")),
+            Some(text) if text.contains('\0') => Err(field.wrong("holds the character NUL")),
             Some(text) => Ok(text),
             None => Err(field.wrong("is not text")),
         }
     }
 
-    /// Text that only people read: absent when it is anything else.
+    /// Text that only people read: absent when it is anything else, or can't be kept.
     pub(crate) fn maybe_text(&self, key: &str) -> Option<&'a str> {
-        self.value.get(key)?.as_str().filter(|text| !text.is_empty())
+        self.value.get(key)?.as_str().filter(|text| !text.is_empty() && !text.contains('\0'))
     }
 
     pub(crate) fn number(&self, key: &str) -> Result<u64, Unreadable> {
@@ -150,4 +151,19 @@ fn is_reference(text: &str) -> bool {
     let url = "https://host/repository".to_owned();
     let spec = SourceSpec::Git { url, reference: Some(text.to_owned()), subdirectory: None };
     !text.is_empty() && spec.validate().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Postgres has no place for it, neither in a text nor in JSON.
+    #[test]
+    fn the_character_nul_is_refused_by_name_or_left_out() {
+        let json = serde_json::json!({ "push": { "ref": "a\0b", "by": "c\0d", "to": "e" } });
+        let push = Field::root(&json).get("push").expect("it is there");
+        let refused = push.text("ref").expect_err("it is refused");
+        assert_eq!((refused.path.as_str(), refused.message.contains("NUL")), ("push.ref", true), "{refused}");
+        assert_eq!((push.maybe_text("by"), push.maybe_text("to")), (None, Some("e")));
+    }
 }

@@ -80,6 +80,9 @@ pub(crate) fn first_fit<'a>(patterns: &'a [String], name: &str) -> Option<&'a St
 /// The first such pattern, with its place: `triggers[0].branches[1]`.
 pub fn validate(triggers: &[Trigger]) -> Result<(), InvalidPattern> {
     for (i, trigger) in triggers.iter().enumerate() {
+        if let Trigger::PullRequest { paths, .. } = trigger {
+            refuse_paths(i, paths)?;
+        }
         for (field, patterns) in lists(trigger) {
             for (j, text) in patterns.iter().enumerate() {
                 let place = |wrong: InvalidPattern| wrong.at(format!("triggers[{i}].{field}[{j}]"));
@@ -88,6 +91,14 @@ pub fn validate(triggers: &[Trigger]) -> Result<(), InvalidPattern> {
         }
     }
     Ok(())
+}
+
+/// No host tells which files a pull request changes.
+fn refuse_paths(index: usize, PathFilter { paths, ignore_paths }: &PathFilter) -> Result<(), InvalidPattern> {
+    let found =
+        [("paths", paths), ("ignore_paths", ignore_paths)].into_iter().find(|(_, list)| !list.is_empty());
+    let Some((field, _)) = found else { return Ok(()) };
+    Err(InvalidPattern::unheard_paths(format!("triggers[{index}].{field}")))
 }
 
 fn lists(trigger: &Trigger) -> Vec<(&'static str, &[String])> {

@@ -13,14 +13,17 @@ use bytes::Bytes;
 use content::Store;
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
-use model::{Failure, SourceSpec};
+use model::{Failure, GitRevision, ImageReference, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
+use sha2::Sha256;
 
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
-use crate::pull::Pulls;
-use crate::{git, network, streams};
+use crate::pull::{Pulls, SHARED};
+use crate::resolved::Resolved;
+use crate::ssh::{Ssh, Starter};
+use crate::{fetch, git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
 const UPLOAD_PACK_REQUEST: usize = 16 << 20;
@@ -34,6 +37,7 @@ pub(crate) struct Means {
     pub(crate) database: Database,
     pub(crate) http: egress::Client,
     pub(crate) pulls: Arc<Pulls>,
+    pub(crate) ssh: Starter,
 }
 
 /// What is needed to answer the questions of one run.
@@ -44,7 +48,13 @@ pub(crate) struct Answers {
     /// The cell's first process, whose namespaces get the network.
     pub(crate) pid: u32,
     registry: registry::Client,
+    /// What the cell may have of base images.
+    pub(crate) resolved: Resolved,
+    /// The commit that the cell said it found.
+    found: Mutex<Option<GitRevision>>,
     secrets: RunSecrets,
+    /// The line to a source that is fetched over ssh.
+    ssh: Option<Ssh>,
     preflight: Preflight,
     /// Opened for the cell, and since when.
     blobs: Mutex<HashMap<u64, (File, Instant)>>,
@@ -60,9 +70,16 @@ impl Answers {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
         // It holds no credential, but may ask for a token that only pulls.
         let registry = registry::Client::anonymous(means.http.clone(), plain.into_iter().collect())
-            .with_pull_tokens(&leased.registry_address, Arc::new(desk));
-        let (blobs, next) = (Mutex::default(), AtomicU64::new(1));
-        Self { means, leased, lease, pid, registry, secrets, preflight, blobs, next }
+            .of_registry(&leased.registry_address, Arc::new(desk));
+        let ssh = Ssh::of(&means.ssh, &leased.spec.source, secrets.git.as_ref());
+        let (resolved, found, blobs) = (Resolved::default(), Mutex::default(), Mutex::default());
+        let next = AtomicU64::new(1);
+        Self { means, leased, lease, pid, registry, resolved, found, secrets, ssh, preflight, blobs, next }
+    }
+
+    /// Ends what still goes on for the run.
+    pub(crate) fn end(&self) {
+        self.ssh.iter().for_each(Ssh::end);
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -78,31 +95,46 @@ impl Answers {
         }
         match question {
             Question::GitRefs => {
-                let bytes =
-                    git::refs(self.means.http.http(), self.repository()?, self.secrets.git.as_ref()).await?;
+                let (http, credential) = (&self.means.http, self.secrets.git.as_ref());
+                let bytes = match &self.ssh {
+                    Some(ssh) => ssh.refs().await?,
+                    None => git::refs(http, self.repository()?, credential).await?,
+                };
                 self.stream(bytes, ended)
             }
             Question::GitUploadPack => {
                 let body = beside.into_iter().next().ok_or_else(out_of_order)?;
                 let body = read_sealed_file(body, UPLOAD_PACK_REQUEST).map_err(|_| out_of_order())?;
-                let (http, credential) = (self.means.http.http(), self.secrets.git.as_ref());
-                let bytes = git::upload_pack(http, self.repository()?, credential, body).await?;
+                let (http, credential) = (&self.means.http, self.secrets.git.as_ref());
+                let bytes = match &self.ssh {
+                    Some(ssh) => ssh.upload_pack(&body).await?,
+                    None => git::upload_pack(http, self.repository()?, credential, body).await?,
+                };
                 self.stream(bytes, counted(From::Git, ended))
             }
+            Question::FetchUrl { url } => self.fetch(&url, counted(From::Url, ended)).await,
             Question::Upload => self.stream(self.upload()?, counted(From::Upload, ended)),
             Question::SourceFound { revision } => {
                 let Lease { run, epoch, token, .. } = &self.lease;
                 let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
                 written.map_err(|error| error.failure())?;
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
                 Ok((Answer::Done, Vec::new()))
             }
             Question::Resolve { image, platform } => {
                 let image =
                     self.registry.resolve(&image, &platform).await.map_err(|error| error.failure())?;
+                if !self.resolved.remember(&image) {
+                    return Err(out_of_order());
+                }
                 Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
             }
             Question::ImageBlob { image, blob } => {
-                let file = self.means.pulls.blob(&self.means.store, &self.registry, &image, &blob).await?;
+                if !self.resolved.names(&image.registry, &image.repository, &blob) {
+                    return Err(out_of_order());
+                }
+                let (store, scope) = (&self.means.store, self.scope_of(&image));
+                let file = self.means.pulls.blob(store, scope, &self.registry, &image, &blob).await?;
                 Ok((Answer::File, vec![file.into()]))
             }
             Question::StoredBlob { digest } => {
@@ -127,6 +159,17 @@ impl Answers {
         }
     }
 
+    /// The commit that names of the image may hold by now.
+    pub(crate) fn found(&self) -> Option<GitRevision> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where an image's layers are kept. Only the run's own registry is asked with a right of ours: what comes from
+    /// there is kept from other scopes. Everything else can be had by anybody.
+    fn scope_of(&self, image: &ImageReference) -> &str {
+        if image.registry == self.leased.registry_address { &self.leased.scope } else { SHARED }
+    }
+
     fn repository(&self) -> Result<&str, Failure> {
         match &self.leased.spec.source {
             SourceSpec::Git { url, .. } => Ok(url),
@@ -140,8 +183,21 @@ impl Answers {
         ended: impl FnOnce(StreamEnd) + Send + 'static,
     ) -> Result<Reply, Failure> {
         let stream = self.next.fetch_add(1, Ordering::Relaxed);
-        let reader = streams::pump(stream, bytes, ended).map_err(|error| internal(&error))?;
+        let reader = streams::pump(stream, bytes, None, ended).map_err(|error| internal(&error))?;
         Ok((Answer::Stream { stream }, vec![reader]))
+    }
+
+    /// What a Dockerfile names is a stranger's: the configured origins are not open to it.
+    async fn fetch(
+        &self,
+        url: &str,
+        ended: impl FnOnce(StreamEnd) + Send + 'static,
+    ) -> Result<Reply, Failure> {
+        let file = fetch::get(&self.means.http.for_strangers(), url).await?;
+        let stream = self.next.fetch_add(1, Ordering::Relaxed);
+        let reader = streams::pump(stream, file.content, Some(Sha256::default()), ended);
+        let reader = reader.map_err(|error| internal(&error))?;
+        Ok((Answer::Fetched { stream, last_modified: file.last_modified }, vec![reader]))
     }
 
     /// The uploaded archive, chunk after chunk, as the server stored it.
@@ -161,7 +217,7 @@ impl Answers {
         let found = self.means.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
         let found = found.map_err(|error| error.failure())?;
         let hits: Vec<_> = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
-        METRICS.looked_up(hits.iter().flatten().count(), keys.len());
+        METRICS.looked_up(&hits);
         Ok((Answer::Cache { hits }, Vec::new()))
     }
 
@@ -220,8 +276,8 @@ impl Answers {
 fn counted(from: From, ended: impl FnOnce(StreamEnd) + Send + 'static) -> impl FnOnce(StreamEnd) + Send {
     let began = Instant::now();
     move |end| {
-        if let Ok(bytes) = end.outcome {
-            METRICS.fetched(from, bytes, began);
+        if let Ok(sent) = &end.outcome {
+            METRICS.fetched(from, sent.length, began);
         }
         ended(end);
     }
@@ -232,8 +288,12 @@ async fn source_chunk(database: &Database, lease: &Lease, chunk: i32) -> Result<
     bytes.map_err(|error| error.failure())
 }
 
-fn out_of_order() -> Failure {
-    Failure::service("port_protocol", "The cell asked for what this run does not declare.", "")
+pub(crate) fn out_of_order() -> Failure {
+    Failure::service(
+        "port_protocol",
+        "The cell asked for what this run does not declare.",
+        "It is a defect of this service, or something broke out of its sandbox: keep the worker's log.",
+    )
 }
 
 fn blob_missing(digest: &model::Digest) -> Failure {

@@ -12,21 +12,22 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use broker::GitSecret;
 use bytes::Bytes;
+use egress::Client;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use model::Failure;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, PRAGMA, USER_AGENT};
-use reqwest::{Client, Method, Request, Response, StatusCode, Url};
+use reqwest::{Method, Request, Response, StatusCode, Url};
 
 /// An answer's body. Ends with a failure where it breaks off.
 pub(crate) type Answered = BoxStream<'static, Result<Bytes, Failure>>;
 
 /// Largest ref advertisement, in bytes.
-const MAX_REFS: u64 = 256 << 20;
+pub(crate) const MAX_REFS: u64 = 256 << 20;
 /// Largest pack, in bytes.
-const MAX_PACK: u64 = 32 << 30;
+pub(crate) const MAX_PACK: u64 = 32 << 30;
 /// How long a host may think before it answers, and between two parts of its answer. git's own
 /// server says something every five seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
 /// Some hosts serve git only to what calls itself so.
 const AGENT: &str = concat!("git/2.0 (slipway ", env!("CARGO_PKG_VERSION"), ")");
@@ -62,7 +63,7 @@ const UPLOAD_PACK: Service = Service {
 ///
 /// # Errors
 /// `repository_not_found_or_private`, `repository_unreachable`, `repository_moved`,
-/// `git_credential_refused`, `not_a_git_repository`.
+/// `git_credential_refused`, `not_a_git_repository`, `address_denied`.
 pub(crate) async fn refs(
     http: &Client,
     repository: &str,
@@ -131,7 +132,7 @@ async fn ask(
         let sent = tokio::time::timeout(PATIENCE, http.execute(attempt)).await;
         let response = sent
             .map_err(|_| unreachable_host(request.url(), &"it did not answer in time"))?
-            .map_err(|error| unreachable_host(request.url(), &deepest(&error)))?;
+            .map_err(|error| not_sent(request.url(), &error))?;
         if !response.status().is_redirection() {
             return accept(response, request.url(), service, known.is_some());
         }
@@ -189,7 +190,7 @@ fn body(response: Response, url: Url, limit: u64) -> Answered {
     stream::try_unfold((parts, 0_u64, url), move |(mut parts, so_far, url)| async move {
         let part = tokio::time::timeout(PATIENCE, parts.next()).await;
         let Some(part) = part.map_err(|_| broke_off(&url, &"nothing more came"))? else { return Ok(None) };
-        let part = part.map_err(|error| broke_off(&url, &deepest(&error)))?;
+        let part = part.map_err(|error| broke_off(&url, &egress::innermost(&error)))?;
         let so_far = so_far + part.len() as u64;
         if so_far > limit {
             return Err(too_large(&url, limit));
@@ -199,13 +200,8 @@ fn body(response: Response, url: Url, limit: u64) -> Answered {
     .boxed()
 }
 
-/// The last cause of an error: reqwest's own words only say that a request failed.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
+fn not_sent(url: &Url, error: &egress::Error) -> Failure {
+    error.denied().map_or_else(|| unreachable_host(url, error), egress::Denied::failure)
 }
 
 fn host(url: &Url) -> String {
@@ -245,7 +241,11 @@ fn unreachable_host(url: &Url, why: &dyn std::fmt::Display) -> Failure {
 }
 
 fn broke_off(url: &Url, why: &dyn std::fmt::Display) -> Failure {
-    Failure::service("repository_unreachable", format!("The git host {} broke off: {why}.", host(url)), "")
+    Failure::service(
+        "repository_unreachable",
+        format!("The git host {} broke off: {why}.", host(url)),
+        "It is tried again while the run has attempts left; a proxy between may cut what takes long.",
+    )
 }
 
 fn moved(from: &Url, to: &Url) -> Failure {

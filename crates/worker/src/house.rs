@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::answers::Means;
 use crate::metrics::METRICS;
 use crate::pull::Pulls;
+use crate::ssh::Starter;
 use crate::{Config, Error, cgroup};
 
 /// Store, database, clients and the thread that starts cells.
@@ -28,6 +29,7 @@ pub(crate) struct House {
     /// Rung when the next heartbeat should not wait.
     pub(crate) beat: Notify,
     spawner: Spawner,
+    ssh: Starter,
     ids: Ids,
 }
 
@@ -44,12 +46,15 @@ impl House {
             worker: WorkerId(uuid::Uuid::now_v7()),
             store: Arc::new(store),
             database,
-            http: egress::Client::new(&config.egress).map_err(|error| error.failure())?,
+            http: egress::Client::new(&config.egress, config.policy.clone())
+                .map_err(|error| error.failure())?,
             pulls: Arc::default(),
             boot_id: boot_id.trim().to_owned(),
             work: Notify::new(),
             beat: Notify::new(),
             spawner: Spawner::start(config.store.join("cells")).map_err(|error| start_failed(&error))?,
+            ssh: Starter::start(tokio::runtime::Handle::current(), config.policy.clone())
+                .map_err(|error| start_failed(&error))?,
             ids,
             config,
         };
@@ -75,7 +80,8 @@ impl House {
     /// What answers need.
     pub(crate) fn means(&self) -> Means {
         let (store, pulls) = (Arc::clone(&self.store), Arc::clone(&self.pulls));
-        Means { store, database: self.database.clone(), http: self.http.clone(), pulls }
+        let (database, http, ssh) = (self.database.clone(), self.http.clone(), self.ssh.clone());
+        Means { store, database, http, pulls, ssh }
     }
 
     fn spawn_with(

@@ -4,6 +4,7 @@
 mod answers;
 mod cgroup;
 mod desk;
+mod fetch;
 mod git;
 mod heartbeat;
 mod house;
@@ -13,9 +14,14 @@ mod mask;
 mod metrics;
 mod network;
 mod pull;
+mod resolved;
 mod session;
+mod ssh;
 mod streams;
+mod told;
 mod vertices;
+
+pub use ssh::{connect, keep_key};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use broker::Broker;
 use database::{Database, Hint, NewWorker};
-use model::{Failure, Platform};
+use model::{BuildNetwork, Failure, Platform};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,8 +53,12 @@ pub struct Config {
     pub runtime: Option<String>,
     /// The socket of the publisher beside this worker.
     pub broker: Broker,
-    /// For git hosts and registries.
+    /// Limits of connections to git hosts and registries.
     pub egress: egress::Options,
+    /// What every RUN is given.
+    pub network: BuildNetwork,
+    /// Where those, and builds themselves, may go.
+    pub policy: egress::Policy,
 }
 
 /// Why a worker can't start. Everything later is a run's failure, or is waited out.

@@ -128,8 +128,10 @@ fn forms(secret: &str, needles: &mut Vec<Vec<u8>>) {
     }
     let json = serde_json::Value::from(whole).to_string();
     needles.push(json.trim_matches('"').as_bytes().to_vec());
-    needles.push(percent(whole));
-    needles.push(whole.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes());
+    let hex: String = whole.bytes().map(|byte| format!("{byte:02x}")).collect();
+    needles.push(hex.to_ascii_uppercase().into_bytes());
+    needles.push(hex.into_bytes());
+    needles.extend([percent(whole, true), percent(whole, false)]);
     encoded(whole.as_bytes(), needles);
     encoded(secret.as_bytes(), needles);
 }
@@ -150,12 +152,14 @@ fn encoded(secret: &[u8], needles: &mut Vec<Vec<u8>>) {
     }
 }
 
-fn percent(text: &str) -> Vec<u8> {
+/// RFC 3986 wants upper case; many write lower case.
+fn percent(text: &str, upper: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte),
-            _ => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ if upper => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ => out.extend_from_slice(format!("%{byte:02x}").as_bytes()),
         }
     }
     out
@@ -217,6 +221,9 @@ mod tests {
         }
         assert_eq!(through(&mask, &serde_json::Value::from(secret).to_string()), "\"***\"");
         assert_eq!(through(&mask, "p4ss%2Fw%22rd%2B%C3%BC~1"), "***");
+        assert_eq!(through(&mask, "p4ss%2fw%22rd%2b%c3%bc~1"), "***");
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(through(&mask, &format!("{hex} {}", hex.to_ascii_uppercase())), "*** ***");
     }
 
     #[test]

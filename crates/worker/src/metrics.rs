@@ -1,6 +1,7 @@
 //! What a worker counts and times, in the process' own registry; `cli` serves it. Labels are words of this
 //! file and nothing else: never an id, a name or an address. docs/METRICS.md explains each.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ pub(crate) enum From {
     Git,
     Upload,
     BaseImage,
+    Url,
 }
 
 pub(crate) struct Metrics {
@@ -44,6 +46,7 @@ pub(crate) struct Metrics {
     vertex: Histogram,
     vertices: IntCounterVec,
     cache_lookups: IntCounterVec,
+    cache_saved_bytes: IntCounter,
 }
 
 impl Metrics {
@@ -113,7 +116,7 @@ impl Metrics {
             )?,
             fetch: register_histogram_vec!(
                 "slipway_fetch_seconds",
-                "Source or base image layer, fetched",
+                "Source, base image layer or added file, fetched",
                 &["from"],
                 long.clone()
             )?,
@@ -128,6 +131,10 @@ impl Metrics {
                 "slipway_cache_lookups_total",
                 "Keys looked up in the cache",
                 &["result"]
+            )?,
+            cache_saved_bytes: register_int_counter!(
+                "slipway_cache_saved_bytes_total",
+                "Compressed bytes of layers found in the cache"
             )?,
         })
     }
@@ -144,7 +151,12 @@ impl Metrics {
         self.attempts.with_label_values(&[outcome, blame]).inc();
     }
 
-    pub(crate) fn looked_up(&self, hits: usize, keys: usize) {
+    pub(crate) fn looked_up(&self, hits: &[Option<port::CacheHit>]) {
+        let layers = hits.iter().flatten().filter_map(|hit| hit.layer.as_ref());
+        // A vertex has more than one key, and all of them may be known.
+        let sizes: HashMap<_, u64> = layers.map(|layer| (&layer.blob.digest, layer.blob.size)).collect();
+        self.cache_saved_bytes.inc_by(sizes.values().sum());
+        let (keys, hits) = (hits.len(), hits.iter().flatten().count());
         self.cache_lookups.with_label_values(&["hit"]).inc_by(hits as u64);
         self.cache_lookups.with_label_values(&["miss"]).inc_by(keys.saturating_sub(hits) as u64);
     }
@@ -166,6 +178,7 @@ impl Metrics {
             From::Git => "git",
             From::Upload => "upload",
             From::BaseImage => "base_image",
+            From::Url => "url",
         };
         self.fetch.with_label_values(&[from]).observe(began.elapsed().as_secs_f64());
         self.fetch_bytes.with_label_values(&[from]).inc_by(bytes);

@@ -1,7 +1,6 @@
 //! The network of a cell: one slirp4netns, started when the first RUN that needs it is about to run.
-//! It ends when its exit descriptor closes, and the cell holds that.
-//!
-//! Denied addresses become unreachable routes in the cell's namespace; this is the place.
+//! It ends when its exit descriptor closes, and the cell holds that. What a RUN must not reach was made
+//! unreachable in that namespace when the cell started (`cell/src/routes.rs`).
 
 use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::{AsRawFd, OwnedFd};

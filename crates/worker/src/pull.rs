@@ -1,4 +1,4 @@
-//! Base image blobs: downloaded once into the store's shared area, however many runs ask at once.
+//! Base image blobs: downloaded once into an area of the store, however many runs ask at once.
 //! The digest is checked while it is written here, and again by whoever reads it.
 
 use std::collections::HashMap;
@@ -14,56 +14,58 @@ use sha2::{Digest as _, Sha256};
 
 use crate::metrics::{From, METRICS};
 
-/// The shared area: only the worker writes it.
+/// The area of what everybody may read: only the worker writes it.
 pub(crate) const SHARED: &str = "shared";
 
 /// Downloads under way.
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
-    locks: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    locks: Mutex<HashMap<(String, Digest), Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Pulls {
-    /// The blob, opened for reading; downloaded first where the store lacks it.
+    /// The blob, opened for reading; downloaded first where the store's area `scope` lacks it.
     pub(crate) async fn blob(
         &self,
         store: &Arc<Store>,
+        scope: &str,
         registry: &registry::Client,
         image: &ImageReference,
         blob: &Descriptor,
     ) -> Result<File, Failure> {
-        let one_at_a_time = self.lock(&blob.digest);
+        let one_at_a_time = self.lock(scope, &blob.digest);
         let _guard = one_at_a_time.lock().await;
-        if let Some(file) = open(store, &blob.digest)? {
+        if let Some(file) = open(store, scope, &blob.digest)? {
             return Ok(file);
         }
         let file = store.new_blob().map_err(|error| error.failure())?;
         let began = Instant::now();
         let file = download(registry, image, blob, file).await?;
         METRICS.fetched(From::BaseImage, blob.size, began);
-        let (store, digest) = (Arc::clone(store), blob.digest.clone());
+        let (store, scope, digest) = (Arc::clone(store), scope.to_owned(), blob.digest.clone());
         let linked = tokio::task::spawn_blocking(move || {
-            store.link(&file, SHARED, &digest).map_err(|error| error.failure())?;
-            open(&store, &digest)
+            store.link(&file, &scope, &digest).map_err(|error| error.failure())?;
+            open(&store, &scope, &digest)
         });
         let opened = linked.await.map_err(|error| internal(&error))??;
         opened.ok_or_else(|| internal(&"a blob vanished right after it was linked"))
     }
 
-    fn lock(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    fn lock(&self, scope: &str, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let key = (scope.to_owned(), digest.clone());
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(digest).and_then(Weak::upgrade) {
+        if let Some(lock) = locks.get(&key).and_then(Weak::upgrade) {
             return lock;
         }
         let lock = Arc::default();
-        locks.insert(digest.clone(), Arc::downgrade(&lock));
+        locks.insert(key, Arc::downgrade(&lock));
         lock
     }
 }
 
-fn open(store: &Store, digest: &Digest) -> Result<Option<File>, Failure> {
-    store.open_blob(SHARED, digest).map_err(|error| error.failure())
+fn open(store: &Store, scope: &str, digest: &Digest) -> Result<Option<File>, Failure> {
+    store.open_blob(scope, digest).map_err(|error| error.failure())
 }
 
 async fn download(

@@ -5,28 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cell::{BuildJob, CellProcess, Job};
-use database::{Database, LeasedRun, Outcome, Verdict};
+use database::{LeasedRun, Outcome, Verdict};
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::answers::Answers;
+use crate::answers::{Answers, out_of_order};
 use crate::cgroup::RunCgroup;
 use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
-use crate::log::{LogSink, LogWriter};
 use crate::mask::Mask;
 use crate::metrics::METRICS;
-use crate::vertices::{VertexSink, VertexWriter};
+use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
-/// How long the end of what a cell told may take to reach the database.
-const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Executes one run from its lease to its end.
 pub(crate) async fn execute(
@@ -73,34 +70,6 @@ pub(crate) async fn execute(
     .await;
 }
 
-/// What a cell tells without asking.
-struct Told {
-    log: LogSink,
-    vertices: VertexSink,
-}
-
-/// Carries it to the database.
-struct Writers {
-    log: LogWriter,
-    vertices: VertexWriter,
-}
-
-impl Told {
-    /// `began` is when the lease was got.
-    fn start(database: Database, lease: &Lease, mask: &Mask, began: Instant) -> (Self, Writers) {
-        let (log, log_writer) = LogWriter::start(database.clone(), lease.clone(), mask);
-        let (vertices, vertex_writer) = VertexWriter::start(database, lease.clone(), mask.clone(), began);
-        (Self { log, vertices }, Writers { log: log_writer, vertices: vertex_writer })
-    }
-}
-
-impl Writers {
-    /// Every sink is dropped: what is left is written.
-    async fn finish(self) {
-        tokio::join!(self.log.finish(LAST_WORDS), self.vertices.finish(LAST_WORDS));
-    }
-}
-
 /// Ended before anything began.
 async fn end_early(house: &House, lease: &Lease, leased: &LeasedRun, verdict: Verdict) {
     let outcome = verdict_outcome(verdict, leased);
@@ -127,7 +96,10 @@ async fn build(
     told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
-    let job = job_of(house, leased);
+    let job = match job_of(house, leased) {
+        Ok(job) => job,
+        Err(failure) => return Some(failed(failure, None)),
+    };
     let cgroup = RunCgroup::make(&house.cgroup_name(leased));
     let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), cgroup).await;
     let (cgroup, outcome) = match spawned {
@@ -148,8 +120,8 @@ async fn build(
     outcome
 }
 
-fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
-    BuildJob {
+fn job_of(house: &House, leased: &LeasedRun) -> Result<BuildJob, Failure> {
+    Ok(BuildJob {
         run: leased.run,
         attempt: leased.attempt,
         spec: leased.spec.clone(),
@@ -157,7 +129,9 @@ fn job_of(house: &House, leased: &LeasedRun) -> BuildJob {
         boot_id: house.boot_id.clone(),
         cores: house.config.cores,
         runtime: house.config.runtime.clone(),
-    }
+        network: house.config.network.clone(),
+        unreachable: house.config.policy.unreachable().map_err(|error| error.failure())?,
+    })
 }
 
 async fn spawn(house: Arc<House>, job: Job, cgroup: RunCgroup) -> (RunCgroup, Result<CellProcess, Failure>) {
@@ -193,7 +167,7 @@ async fn converse(
     let answers = Arc::new(answers);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut refused = std::pin::pin!(refused(preflight));
-    loop {
+    let outcome = loop {
         let packet = tokio::select! {
             packet = packets.recv() => packet,
             verdict = hold.ended() => break verdict_outcome(verdict, &answers.leased),
@@ -220,12 +194,14 @@ async fn converse(
             Some(Packet { message: ToWorker::Vertex(event), .. }) => told.vertices.tell(event).await,
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
-                break Some(outcome_of(finish, &answers.leased));
+                break Some(outcome_of(finish, &answers));
             }
             Some(Packet { message: ToWorker::Unshared, .. }) => {}
             None => break Some(failed(died(), None)),
         }
-    }
+    };
+    answers.end();
+    outcome
 }
 
 /// Waits for a preflight that fails.
@@ -271,14 +247,25 @@ fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<(ToCell, Vec<OwnedFd>
     replies
 }
 
-fn outcome_of(finish: Finish, leased: &LeasedRun) -> Outcome {
-    match finish {
-        Finish::Built { image, revision } if leased.spec.images.is_empty() => {
-            Outcome::Succeeded { image: *image, revision }
+/// What a cell says of its end, as far as it goes with what it was answered: the publisher would look for a base
+/// layer with its own right, and a commit is what the image was named by.
+fn outcome_of(finish: Finish, answers: &Answers) -> Outcome {
+    let found = answers.found();
+    let (image, failure, revision) = match finish {
+        Finish::Built { image, revision } => (Some(image), None, revision),
+        Finish::Failed { failure, revision } => (None, Some(failure), revision),
+        Finish::Done => return failed(died(), found),
+    };
+    let is_known = image.as_ref().is_none_or(|image| answers.resolved.names_all_of(image));
+    if !is_known || (revision.is_some() && revision != found) {
+        return failed(out_of_order(), found);
+    }
+    match (image, failure) {
+        (Some(image), _) if answers.leased.spec.images.is_empty() => {
+            Outcome::Succeeded { image: *image, revision: found }
         }
-        Finish::Built { image, revision } => Outcome::Publishing { image: *image, revision },
-        Finish::Failed { failure, revision } => failed(failure, revision),
-        Finish::Done => failed(died(), None),
+        (Some(image), _) => Outcome::Publishing { image: *image, revision: found },
+        (None, failure) => failed(failure.unwrap_or_else(died), found),
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod caching;
 mod copying;
+mod fetching;
+mod network;
 mod running;
 mod telling;
 mod world;

@@ -1,6 +1,6 @@
 //! What is told of each vertex, as it starts and ends.
 
-use crate::world::{World, story};
+use crate::world::story;
 
 #[test]
 fn vertices_are_told_in_order_with_what_became_of_them() {

@@ -29,7 +29,7 @@ use super::{EXIT_CODES, ServiceArgs};
 pub(crate) struct BuildArgs {
     #[command(flatten)]
     service: ServiceArgs,
-    /// A folder, or a git address: https://host/repository.git[#ref[:folder]]
+    /// A folder, or a git address: https://host/repository.git[#ref[:folder]], or git@host:repository.git over ssh
     context: String,
     /// Name of the image, REPOSITORY[:TAG]; may be repeated. Without one nothing is pushed
     #[arg(short = 't', long = "tag", value_name = "NAME")]

@@ -21,7 +21,7 @@ impl Context {
     /// # Errors
     /// There is no such folder or Dockerfile, or the address is refused.
     pub(crate) fn of(context: &str, dockerfile: Option<&str>) -> Result<Self, ClientError> {
-        if context.contains("://") {
+        if SourceSpec::is_address(context) && !Path::new(context).is_dir() {
             let source = SourceSpec::parse_git(context);
             let source = source.map_err(|error| ClientError::usage(error.message, error.hint))?;
             return Ok(Self::Git { source, dockerfile: dockerfile.unwrap_or(DOCKERFILE).to_owned() });
@@ -82,7 +82,11 @@ mod tests {
     fn an_address_is_told_from_a_folder() {
         let git = Context::of("https://example.com/a.git#main:sub", None).expect("it is an address");
         assert!(matches!(git, Context::Git { .. }));
-        assert!(Context::of("/no/such/folder", None).is_err());
-        assert!(Context::of("ssh://git@example.com/a.git", None).is_err());
+        for address in ["ssh://git@example.com/a.git", "git@example.com:a.git#main"] {
+            assert!(matches!(Context::of(address, None), Ok(Context::Git { .. })), "{address}");
+        }
+        for neither in ["/no/such/folder", "ssh://git@example.com/--x", "git@example.com:-x"] {
+            assert!(Context::of(neither, None).is_err(), "{neither}");
+        }
     }
 }

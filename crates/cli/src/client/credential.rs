@@ -16,16 +16,23 @@ use super::{NOUN_EXIT_CODES, ServiceArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialCommand {
     /// List credentials.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway credential list
+  slipway credential list --registry prod --json
+
+{NOUN_EXIT_CODES}"))]
     List(ServiceArgs),
     /// Show a credential, without its secret.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway credential show github
+
+{NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Keep a credential, over one of that name if there is one.
     #[command(after_help = format!("Examples:
   slipway credential set github --kind git --username token --secret-file github.token
   pass show npm | slipway credential set npm --kind build
-  slipway credential set deploy --kind git --secret-file id_ed25519 --known-hosts-file known_hosts
+  slipway credential set deploy --kind git --ssh-key-file id_ed25519 --known-hosts-file known_hosts
   (echo -n whsec_; openssl rand -base64 32) | slipway credential set chat --kind webhook
 
 The secret is read from the file or from standard input, never from an argument: other users of the
@@ -34,7 +41,10 @@ machine see those. The line end behind a secret of one line is left away.
 {NOUN_EXIT_CODES}"))]
     Set(SetArgs),
     /// Forget a credential. One that a task or a sign-in names is kept.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway credential delete npm --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
 }
 
@@ -66,9 +76,10 @@ pub(crate) struct SetArgs {
     #[arg(long)]
     username: Option<String>,
     /// The file that holds the secret [default: standard input]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", visible_alias = "ssh-key-file")]
     secret_file: Option<PathBuf>,
-    /// Host keys for git over ssh, as known_hosts has them
+    /// Host keys for git over ssh, as ssh-keyscan prints them; compare their fingerprints with those that the
+    /// host's operator publishes
     #[arg(long, value_name = "FILE")]
     known_hosts_file: Option<PathBuf>,
 }

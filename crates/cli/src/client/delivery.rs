@@ -19,12 +19,19 @@ pub(crate) enum DeliveryCommand {
 {NOUN_EXIT_CODES}"))]
     List(ListArgs),
     /// Show a delivery, and why each task was started or not.
-    #[command(after_help = format!("With --json also its headers and its body, as they were sent.
+    #[command(after_help = format!("Examples:
+  slipway delivery show DELIVERY
+  slipway delivery show DELIVERY --json | jq -r .body
+
+With --json also its headers and its body, as they were sent.
 
 {NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Look at a delivery once more, with the tasks as they are now.
-    #[command(after_help = format!("A commit that a task was run for already is not run again.
+    #[command(after_help = format!("Example:
+  slipway delivery replay DELIVERY
+
+A commit that a task was run for already is not run again: `slipway task run` does that.
 
 {NOUN_EXIT_CODES}"))]
     Replay(NamedArgs),

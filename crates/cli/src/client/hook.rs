@@ -1,6 +1,7 @@
 //! `slipway hook`: addresses that git hosts deliver to. Address and secret are printed once, with the place
 //! where this host wants them.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -10,16 +11,24 @@ use server::api::{Hook, HookList, NewHook, RotateHook};
 
 use super::error::{ClientError, conclude};
 use super::service::Noun;
-use super::shared::{confirm, print_done, print_list, print_one, seconds, when, when_known, word_of};
+use super::shared::{
+    confirm, print_done, print_list, print_one, read_text, seconds, when, when_known, word_of,
+};
 use super::{NOUN_EXIT_CODES, ServiceArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HookCommand {
     /// List hooks.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway hook list
+
+{NOUN_EXIT_CODES}"))]
     List(ServiceArgs),
     /// Show a hook, without address and secret.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway hook show github
+
+{NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Make a hook; its address and secret are printed once.
     #[command(after_help = format!("Examples:
@@ -30,16 +39,24 @@ pub(crate) enum HookCommand {
 {NOUN_EXIT_CODES}"))]
     Create(CreateArgs),
     /// Change which repositories a hook may bring events of.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway hook update github --repository https://example.com/team/app
+  slipway hook update github --any
+
+{NOUN_EXIT_CODES}"))]
     Update(UpdateArgs),
     /// Give a hook a new secret, printed once; the old one stays good for a while.
     #[command(after_help = format!("Example:
   slipway hook rotate github --grace 1h
+  slipway hook rotate gitlab --secret-file token    # one that GitLab made
 
 {NOUN_EXIT_CODES}"))]
     Rotate(RotateArgs),
     /// Remove a hook and its deliveries.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway hook delete github --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
 }
 
@@ -61,6 +78,23 @@ pub(crate) struct CreateArgs {
     /// A repository whose events it may bring; may be repeated [default: any]
     #[arg(long = "repository", value_name = "URL")]
     repositories: Vec<String>,
+    #[command(flatten)]
+    secret: SecretArgs,
+}
+
+/// A secret that the git host made.
+#[derive(Debug, Args)]
+struct SecretArgs {
+    /// The file that holds the secret, `-` for standard input, where the git host made it [default: a random one]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    fn read(&self) -> Result<Option<String>, ClientError> {
+        let text = self.secret_file.as_deref().map(read_text).transpose()?;
+        Ok(text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +116,8 @@ pub(crate) struct RotateArgs {
     /// How long the old secret stays good: 90s, 15m, 12h, 1d
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = seconds)]
     grace: u32,
+    #[command(flatten)]
+    secret: SecretArgs,
 }
 
 #[derive(Debug, Args)]
@@ -127,7 +163,7 @@ async fn carry_out(command: &HookCommand) -> Result<u8, ClientError> {
         HookCommand::Show(named) => show(json, &service.get(Noun::Hooks, &named.name).await?),
         HookCommand::Create(args) => {
             let (name, repositories) = (args.named.name.clone(), args.repositories.clone());
-            let new = NewHook { name, host: args.host, repositories };
+            let new = NewHook { name, host: args.host, repositories, secret: args.secret.read()? };
             show(json, &service.create(Noun::Hooks, &new).await?);
         }
         HookCommand::Update(args) => {
@@ -135,7 +171,8 @@ async fn carry_out(command: &HookCommand) -> Result<u8, ClientError> {
             show(json, &service.change(Noun::Hooks, &args.named.name, &patch).await?);
         }
         HookCommand::Rotate(args) => {
-            let how = RotateHook { grace_seconds: i32::try_from(args.grace).unwrap_or(i32::MAX) };
+            let grace_seconds = i32::try_from(args.grace).unwrap_or(i32::MAX);
+            let how = RotateHook { grace_seconds, secret: args.secret.read()? };
             show(json, &service.rotate_hook(&args.named.name, &how).await?);
         }
         HookCommand::Delete(args) => {
@@ -185,7 +222,9 @@ fn where_to(host: GitHost) -> &'static str {
         }
         GitHost::Gitlab => {
             "At GitLab: the project's Settings, Webhooks, Add new webhook. Enter the address as URL and the secret\n\
-             as Secret token; choose Push events, Tag push events and Merge request events as you need them."
+             as Secret token; choose Push events, Tag push events and Merge request events as you need them. Where\n\
+             GitLab signs (19.0 and later): let it generate a signing token instead, and give that to this hook with\n\
+             `slipway hook rotate NAME --secret-file -`."
         }
         GitHost::AzureDevops => {
             "At Azure DevOps: Project settings, Service hooks, Create subscription, Web Hooks. Choose Code pushed,\n\

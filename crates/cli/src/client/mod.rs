@@ -21,6 +21,7 @@ mod render;
 mod runs;
 mod service;
 mod shared;
+mod steps;
 mod task;
 mod token;
 mod upload;

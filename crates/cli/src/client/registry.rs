@@ -16,10 +16,16 @@ use super::{NOUN_EXIT_CODES, ReachArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum RegistryCommand {
     /// List registries.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway registry list
+
+{NOUN_EXIT_CODES}"))]
     List(ReachArgs),
     /// Show a registry.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway registry show prod --json
+
+{NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Add a registry.
     #[command(after_help = format!("Examples:
@@ -39,7 +45,10 @@ A sign-in with a password needs the credential first, and a credential its regis
 {NOUN_EXIT_CODES}"))]
     Update(ChangeArgs),
     /// Remove a registry. One that has runs is kept.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway registry delete prod --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
 }
 
@@ -206,6 +215,10 @@ fn show(reach: &ReachArgs, registry: &Registry) {
             ("address", format!("{}{scheme}", registry.address)),
             ("sign-in", word(&registry.sign_in)),
             ("notify", notify::lines(&registry.notify)),
+            (
+                "gone",
+                registry.gone_receivers.iter().map(|gone| gone.url.clone()).collect::<Vec<_>>().join("\n"),
+            ),
             ("created", when(registry.created_at)),
             ("changed", when(registry.updated_at)),
         ],

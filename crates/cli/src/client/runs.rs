@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use model::{Cause, RunId, RunStatus, SourceSpec};
-use server::api::Run;
+use serde::Serialize;
+use server::api::{Run, RunSteps};
 
 use super::cancel::{CancelArgs, cancel};
 use super::error::{ClientError, conclude};
@@ -12,6 +13,7 @@ use super::logs::{LogsArgs, logs};
 use super::render::{duration, summary, word};
 use super::service::Service;
 use super::shared::{print_list, print_one, when};
+use super::steps::lines;
 use super::{EXIT_CODES, NOUN_EXIT_CODES, ServiceArgs};
 
 #[derive(Debug, Subcommand)]
@@ -23,8 +25,12 @@ pub(crate) enum RunCommand {
 
 {NOUN_EXIT_CODES}"))]
     List(ListArgs),
-    /// Show a run: what it built, what started it, what it pushed.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    /// Show a run: what it built, what started it, what it pushed, and its steps with their times.
+    #[command(after_help = format!("Examples:
+  slipway run show 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70 --steps
+  slipway run show 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70 --json | jq '.attempts[].steps[].vertices[] | select(.result == \"failed\")'
+
+{NOUN_EXIT_CODES}"))]
     Show(ShowArgs),
     /// Cancel a run.
     Cancel(CancelArgs),
@@ -67,6 +73,9 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     /// The run's id
     run: RunId,
+    /// Every vertex of the build, also where there are many
+    #[arg(long)]
+    steps: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -74,7 +83,9 @@ pub(crate) struct ShowArgs {
 pub(crate) async fn run(command: RunCommand) -> anyhow::Result<ExitCode> {
     match command {
         RunCommand::List(args) => conclude(list(&args).await, args.service.json()),
-        RunCommand::Show(args) => conclude(show(&args.service, args.run).await, args.service.json()),
+        RunCommand::Show(args) => {
+            conclude(show(&args.service, args.run, args.steps).await, args.service.json())
+        }
         RunCommand::Cancel(args) => cancel(args).await,
         RunCommand::Logs(args) => logs(args).await,
     }
@@ -83,7 +94,7 @@ pub(crate) async fn run(command: RunCommand) -> anyhow::Result<ExitCode> {
 pub(crate) async fn runs(args: RunsArgs) -> anyhow::Result<ExitCode> {
     let service = &args.list.service;
     let done = match args.run {
-        Some(run) => show(service, run).await,
+        Some(run) => show(service, run, false).await,
         None => list(&args.list).await,
     };
     conclude(done, service.json())
@@ -122,11 +133,21 @@ fn row(run: &Run) -> [String; 6] {
     [run.id.to_string(), word(run.status), when(run.created_at), took(run), task, image]
 }
 
-async fn show(args: &ServiceArgs, run: RunId) -> Result<u8, ClientError> {
-    let run = args.service()?.get_run(run).await?;
+/// A run and what happened in it, as one object.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    run: &'a Run,
+    #[serde(flatten)]
+    steps: &'a RunSteps,
+}
+
+async fn show(args: &ServiceArgs, run: RunId, all: bool) -> Result<u8, ClientError> {
+    let service = args.service()?;
+    let (run, steps) = tokio::try_join!(service.get_run(run), service.run_steps(run))?;
     print_one(
         args.json(),
-        &run,
+        &Whole { run: &run, steps: &steps },
         &[
             ("run", run.id.to_string()),
             ("task", run.task.clone().unwrap_or_default()),
@@ -137,6 +158,7 @@ async fn show(args: &ServiceArgs, run: RunId) -> Result<u8, ClientError> {
             ("commit", run.revision.as_ref().map(|revision| revision.commit.clone()).unwrap_or_default()),
             ("attempt", format!("{} of {}", run.attempt, run.max_attempts)),
             ("status", if run.status.is_end() { summary(&run) } else { word(run.status) }),
+            ("steps", lines(&steps, all)),
         ],
     );
     Ok(0)

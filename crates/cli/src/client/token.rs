@@ -14,7 +14,10 @@ use super::{NOUN_EXIT_CODES, ReachArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// List tokens, without their text.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway token list
+
+{NOUN_EXIT_CODES}"))]
     List(ReachArgs),
     /// Make a token; its text is printed once.
     #[command(after_help = format!("Examples:
@@ -27,7 +30,10 @@ contributor changes tasks, hooks and credentials; administrator changes registri
 {NOUN_EXIT_CODES}"))]
     Create(CreateArgs),
     /// End a token: the next request with it is refused.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway token delete ci --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
 }
 

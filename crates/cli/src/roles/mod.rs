@@ -1,5 +1,7 @@
 //! What every role has in common: where its database is, who it becomes, when it stops.
 
+pub(crate) mod build_network;
+pub(crate) mod egress;
 pub(crate) mod first_token;
 pub(crate) mod migrate;
 pub(crate) mod publisher;

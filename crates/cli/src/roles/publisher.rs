@@ -11,6 +11,7 @@ use nix::unistd::Uid;
 use publisher::DeskSocket;
 use vault::Vault;
 
+use super::egress::EgressArgs;
 use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -25,6 +26,8 @@ pub(crate) struct PublisherArgs {
     role: RoleArgs,
     #[command(flatten)]
     scrape: ScrapeArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// The worker's content store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
@@ -38,6 +41,10 @@ pub(crate) struct PublisherArgs {
     /// slipway-worker, else this user]
     #[arg(long, env = "SLIPWAY_SOCKET_USER", value_name = "USER")]
     socket_user: Option<String>,
+    /// Azure container registries by another name than *.azurecr.io (.cn, .us): a host, or what hosts end in. A
+    /// managed identity signs in there as well
+    #[arg(long, env = "SLIPWAY_ACR_SUFFIXES", value_name = "HOST", value_delimiter = ',')]
+    acr_suffix: Vec<String>,
 }
 
 pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
@@ -50,8 +57,12 @@ pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
         scrape::serve(listener, stop.clone())?;
         let database = Database::connect(&url, "slipway publisher").await?;
         let vault = Vault::open(&args.key_file)?;
-        let (identity, egress) = (publisher::IdentityOptions::default(), egress::Options::default());
-        let config = publisher::Config { store: args.store, vault, identity, desk, egress };
+        let identity = publisher::IdentityOptions {
+            acr_suffixes: args.acr_suffix,
+            ..publisher::IdentityOptions::default()
+        };
+        let (egress, policy) = (::egress::Options::default(), args.egress.policy());
+        let config = publisher::Config { store: args.store, vault, identity, desk, egress, policy };
         publisher::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)
     })

@@ -11,6 +11,7 @@ use clap::Args;
 use database::Database;
 use vault::Vault;
 
+use super::egress::EgressArgs;
 use super::serving::ServingArgs;
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -22,6 +23,8 @@ pub(crate) struct ServerArgs {
     role: RoleArgs,
     #[command(flatten)]
     serving: ServingArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// The key that secrets are sealed with; the publisher needs the same
     #[arg(long, env = "SLIPWAY_KEY_FILE")]
     key_file: PathBuf,
@@ -39,7 +42,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         Some(descriptor) => inherited(descriptor)?,
         None => TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?,
     };
-    let config = args.serving.config();
+    let config = ::server::Config { policy: args.egress.policy(), ..args.serving.config() };
     ::server::check_listen_address(listener.local_addr()?, &config)?;
     listener.set_nonblocking(true)?;
     args.role.become_role(porch::SERVER_USER)?;

@@ -17,7 +17,8 @@ pub(crate) struct ServingArgs {
     /// A proxy in front speaks TLS: listen on any address without it
     #[arg(long, env = "SLIPWAY_BEHIND_PROXY")]
     behind_proxy: bool,
-    /// Where the service is reached from outside; hooks' addresses and reports hold it
+    /// Where the service is reached from outside; hooks' addresses and reports hold it. Needed for hooks where others
+    /// than this machine reach it
     #[arg(long, env = "SLIPWAY_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<String>,
 }

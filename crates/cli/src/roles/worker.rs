@@ -9,6 +9,8 @@ use clap::Args;
 use database::Database;
 use nix::unistd::Uid;
 
+use super::build_network::BuildNetworkArgs;
+use super::egress::EgressArgs;
 use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -24,6 +26,8 @@ pub(crate) struct WorkerArgs {
     role: RoleArgs,
     #[command(flatten)]
     scrape: ScrapeArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// Folder of the content store, on a disk of its own if possible; one worker a store
     #[arg(long, env = "SLIPWAY_STORE")]
     store: PathBuf,
@@ -43,11 +47,14 @@ pub(crate) struct WorkerArgs {
     /// OCI runtime: crun, runc or a path [default: the first that works here]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
+    #[command(flatten)]
+    network: BuildNetworkArgs,
 }
 
 pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let url = args.role.url()?;
     let listener = args.scrape.listener()?;
+    let site = args.network.read()?;
     if Uid::effective().is_root() {
         porch::make_users().context("the roles' users can't be made")?;
         porch::make_store(&args.store).context("the store can't be given to the worker")?;
@@ -68,7 +75,9 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             cores: args.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             runtime: args.runtime,
             broker: broker::Broker::at(std::path::absolute(&args.publisher_socket)?),
-            egress: egress::Options::default(),
+            egress: ::egress::Options { ca_bundle: site.ca_bundle, ..::egress::Options::default() },
+            network: site.network,
+            policy: args.egress.policy(),
         };
         worker::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)

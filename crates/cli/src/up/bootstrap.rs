@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cell::porch;
-use database::{Database, NewCredential, NewRegistry};
+use database::{Database, NewCredential, NewRegistry, PutCredential};
 use model::{CredentialKind, SignIn};
 use vault::Vault;
 
@@ -105,6 +105,10 @@ async fn keep_password(database: &Database, vault: &Vault, user: &str, file: &Pa
         known_hosts: None,
         sealed,
     };
-    database.put_credential(&new).await?;
-    Ok(())
+    match database.put_credential(&new).await? {
+        PutCredential::Kept(_) => Ok(()),
+        PutCredential::InUse => {
+            anyhow::bail!("the credential `{CREDENTIAL}` of `{REGISTRY}` is of another kind, and in use")
+        }
+    }
 }

@@ -20,6 +20,8 @@ use database::cluster::Cluster;
 use tokio::process::Command;
 
 use crate::client::address::{self, Local};
+use crate::roles::build_network::BuildNetworkArgs;
+use crate::roles::egress::EgressArgs;
 use crate::roles::serving::ServingArgs;
 use crate::roles::{block_on, stop_signal};
 use bootstrap::{Bootstrapped, bootstrap};
@@ -48,6 +50,8 @@ pub(crate) struct UpArgs {
     listen: SocketAddr,
     #[command(flatten)]
     serving: ServingArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// A Postgres to use instead of a private cluster, as a role that may create roles
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -75,6 +79,8 @@ pub(crate) struct UpArgs {
     /// OCI runtime: crun, runc or a path [default: the first that works here]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
+    #[command(flatten)]
+    network: BuildNetworkArgs,
     /// A file to write, as JSON, once everything answers: server, registry, data, token_file, pid
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -83,6 +89,7 @@ pub(crate) struct UpArgs {
 /// Runs everything until it is told to stop.
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     ::server::check_listen_address(args.listen, &args.serving.config())?;
+    args.network.read()?;
     let layout = Layout::make(args.data.as_deref())?;
     let listeners = Listeners {
         server: listen(args.listen)?,
@@ -161,6 +168,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
+    worker.extend(args.network.arguments());
     let metrics = || [OsString::from("--metrics-descriptor"), LISTEN_DESCRIPTOR.to_string().into()];
     worker.extend(metrics());
     let key = |role| [OsString::from("--key-file"), layout.key(role).into_os_string()];
@@ -170,6 +178,9 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
     server.extend(key("server"));
     server.extend(args.serving.arguments());
+    for role in [&mut server, &mut worker, &mut publisher] {
+        role.extend(args.egress.arguments());
+    }
     Ok(vec![
         role("server", layout, server, &listeners.server),
         role("worker", layout, worker, &listeners.worker),

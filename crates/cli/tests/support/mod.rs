@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -102,6 +103,8 @@ impl World {
             .arg("--data")
             .arg(data)
             .args(["--listen", "127.0.0.1:0"])
+            // As an administrator lets the network of the git hosts.
+            .arg(format!("--egress-allow={}", test_support::GIT_HOSTS))
             .arg("--ready-file")
             .arg(&ready);
         command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -291,8 +294,13 @@ pub(crate) fn slipway() -> PathBuf {
         let owner = std::os::unix::fs::MetadataExt::uid(&folder.metadata().expect("a folder"));
         assert_eq!(owner, user.as_raw(), "{} is somebody else's", folder.display());
         let copy = folder.join(format!("slipway-{built}"));
+        // Tests in networks of their own are processes of their own.
+        let lock = std::fs::File::create(folder.join("lock")).expect("a lock");
+        let _alone =
+            Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error).expect("the lock");
         if !copy.exists() {
-            for old in std::fs::read_dir(&folder).expect("a folder").flatten() {
+            let old = std::fs::read_dir(&folder).expect("a folder").flatten();
+            for old in old.filter(|old| old.file_name() != "lock") {
                 let _ = std::fs::remove_file(old.path());
             }
             let part = folder.join(format!("part-{}", std::process::id()));

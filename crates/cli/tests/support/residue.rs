@@ -52,6 +52,11 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// A set of capabilities of a process, by its field in `/proc/PID/status`.
+pub(crate) fn capabilities(pid: i32, set: &str) -> u64 {
+    u64::from_str_radix(&status_field(pid, set).expect("the process lives"), 16).expect("a number")
+}
+
 fn status_field(pid: i32, field: &str) -> Option<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;

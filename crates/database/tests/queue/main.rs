@@ -2,13 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cancelling;
+mod claims;
+mod forgetting;
 mod functions;
+mod inbox;
 mod leasing;
+mod lists;
 mod logs;
 mod making;
 mod moves;
 mod publishing;
+mod reports;
 mod rescuing;
+mod secrets;
+mod sources;
 mod steps;
 mod walls;
 mod world;

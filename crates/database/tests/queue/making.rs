@@ -62,7 +62,7 @@ async fn pages_hold_every_run_once_newest_first() {
 async fn an_upload_is_read_by_the_holder_of_its_run_once_it_is_complete() {
     let world = World::new().await;
     let server = &world.db.server;
-    let source = server.create_source().await.unwrap();
+    let source = server.create_source("local").await.unwrap();
     server.append_source(source, 0, b"first ").await.unwrap();
     server.append_source(source, 1, b"second").await.unwrap();
     let new = || {
@@ -90,7 +90,7 @@ async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
     let server = &world.db.server;
     let mut sources = Vec::new();
     for _ in 0..2 {
-        let source = server.create_source().await.unwrap();
+        let source = server.create_source("local").await.unwrap();
         server.append_source(source, 0, b"x").await.unwrap();
         server.seal_source(source, 1, &digest("x")).await.unwrap();
         sources.push(source);

@@ -12,7 +12,7 @@ use crate::lines::{Lines, Logical};
 use crate::text::Text;
 use crate::words;
 use flags::Flags;
-pub(crate) use transfer::{is_remote, remote_source};
+pub(crate) use transfer::git_source;
 
 /// More instructions, or stages, than this are refused: each costs, and no image has so many layers.
 const INSTRUCTIONS: usize = 10_000;

@@ -1,7 +1,9 @@
 //! COPY and ADD.
+//! What is an address and what is git's: [`crate::address`].
 
 use super::Parser;
 use super::flags::Flags;
+use crate::address;
 use crate::error::Error;
 use crate::instruction::{Kind, Transfer};
 use crate::lines::Logical;
@@ -18,12 +20,14 @@ impl Parser {
     }
 
     pub(super) fn add(&self, rest: &Text, line: &Logical, flags: &mut Flags) -> Result<Kind, Error> {
-        let transfer = self.transfer(rest, line, flags)?;
-        let names = ["chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"];
+        let checksum = flags.value("checksum")?;
+        let mut transfer = self.transfer(rest, line, flags)?;
+        let names = ["chmod", "link", "exclude", "keep-git-dir", "unpack"];
         flags.refuse(&names, "Leave it out, or do its work in a RUN.")?;
-        if let Some(remote) = transfer.sources.iter().find(|source| is_remote(&source.string())) {
-            flags.unsupported(remote_source(remote));
+        if let Some(git) = transfer.sources.iter().find(|source| address::is_git(&source.string())) {
+            flags.unsupported(git_source(git));
         }
+        transfer.checksum = checksum;
         Ok(Kind::Add(transfer))
     }
 
@@ -35,7 +39,7 @@ impl Parser {
         }
         let mut words = words::json_array(rest)?.unwrap_or_else(|| words::blank_separated(rest, self.escape));
         match (words.pop(), words.is_empty()) {
-            (Some(dest), false) => Ok(Transfer { from: None, chown, sources: words, dest }),
+            (Some(dest), false) => Ok(Transfer { from: None, chown, checksum: None, sources: words, dest }),
             (one, _) => {
                 let at = one.unwrap_or_else(|| rest.clone());
                 Err(Error::syntax(
@@ -48,13 +52,7 @@ impl Parser {
     }
 }
 
-/// The refusal of a source that would have to be fetched.
-pub(crate) fn remote_source(text: &Text) -> Error {
-    Error::unsupported(text, "ADD of an address", "Fetch it in a RUN, or put it into the context.")
-}
-
-/// What BuildKit would fetch instead of copying.
-pub(crate) fn is_remote(source: &str) -> bool {
-    let lower = source.to_lowercase();
-    ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| lower.starts_with(scheme))
+/// The refusal of a source that is a repository.
+pub(crate) fn git_source(text: &Text) -> Error {
+    Error::unsupported(text, "ADD of a git repository", "Fetch it in a RUN, or put it into the context.")
 }

@@ -2,14 +2,15 @@
 //! Out: a vertex and its line of the history. Deliberately absent: the files; whether they are there is for
 //! the builder to find out.
 
-use model::{Copy, CopyFrom, Exec, MakeDirectory, Op, SecretMount};
+use model::{Copy, CopyFrom, Digest, Exec, Fetch, MakeDirectory, Op, SecretMount};
 
 use super::path::resolve;
 use super::stage::State;
 use super::{Place, Planner, history};
+use crate::address;
 use crate::error::Error;
 use crate::instruction::{self, Command, Instruction, Transfer};
-use crate::parse::{is_remote, remote_source};
+use crate::parse::git_source;
 use crate::stages::Base;
 use crate::text::Text;
 
@@ -109,9 +110,6 @@ impl State {
     ) -> Result<(), Error> {
         let expand = |text: &Text| self.expand(planner, text);
         let sources = transfer.sources.iter().map(expand).collect::<Result<Vec<_>, _>>()?;
-        if let Some(at) = sources.iter().position(|source| unpack && is_remote(source)) {
-            return Err(remote_source(&transfer.sources[at]));
-        }
         let written = expand(&transfer.dest)?;
         let chown = transfer.chown.as_ref().map(expand).transpose()?.filter(|chown| !chown.is_empty());
         if written.is_empty() || sources.iter().any(String::is_empty) {
@@ -124,14 +122,51 @@ impl State {
                 format!("Several sources need a folder to go to; `{written}` does not end with `/`.");
             return Err(Error::syntax(&transfer.dest, message, format!("Write `{written}/`.")));
         }
+        let fetches = if unpack { self.fetches(planner, transfer, &sources, &dest)? } else { Vec::new() };
         let created_by =
             history::transfer(if unpack { "ADD" } else { "COPY" }, &sources, &written, chown.as_deref());
         let from = match from {
             Some(base) => CopyFrom::Vertex { vertex: planner.copied(base, &instruction.text)? },
             None => CopyFrom::Context,
         };
-        let copy = Copy { parent: self.vertex, from, sources, dest, chown, unpack };
+        let copy = Copy { parent: self.vertex, from, sources, fetches, dest, chown, unpack };
         self.make(planner, Op::Copy(copy), instruction, created_by)
+    }
+
+    /// What of an ADD has to be fetched (Dockerfile reference, "ADD").
+    fn fetches(
+        &self,
+        planner: &Planner<'_>,
+        transfer: &Transfer,
+        sources: &[String],
+        dest: &str,
+    ) -> Result<Vec<Fetch>, Error> {
+        let checksum = match &transfer.checksum {
+            Some(text) => Some(checksum(text, &self.expand(planner, text)?, sources)?),
+            None => None,
+        };
+        let mut fetches = Vec::new();
+        for (source, (text, address)) in transfer.sources.iter().zip(sources).enumerate() {
+            if address::is_git(address) {
+                return Err(git_source(text));
+            }
+            if !address::is_file(address) {
+                continue;
+            }
+            if address::has_credential(address) {
+                let hint = "Mount a secret in a RUN, and fetch it there.";
+                return Err(Error::syntax(text, "An address with a user or password is not fetched.", hint));
+            }
+            let name = address::file_name(address);
+            if name.is_none() && dest.ends_with('/') {
+                let hint = "Write the file's name at the end of the destination.";
+                return Err(Error::syntax(text, "This address names no file.", hint));
+            }
+            // BuildKit's word for it.
+            let name = name.unwrap_or_else(|| "__unnamed__".to_owned());
+            fetches.push(Fetch { source, name, checksum: checksum.clone() });
+        }
+        Ok(fetches)
     }
 
     pub(super) fn workdir(
@@ -173,4 +208,31 @@ impl State {
         self.vertex = planner.add(op, said, place, &instruction.text);
         self.remember(planner, instruction, created_by, Some(self.vertex))
     }
+}
+
+/// BuildKit takes one for a single address only.
+fn checksum(text: &Text, written: &str, sources: &[String]) -> Result<Digest, Error> {
+    match sources {
+        [source] if address::is_file(source) => {}
+        [source] if address::is_git(source) => {
+            return Err(Error::unsupported(text, "The checksum of a git repository", "Leave it out."));
+        }
+        [_] => {
+            return Err(Error::syntax(
+                text,
+                "Only what is fetched has a checksum.",
+                "Leave `--checksum` out.",
+            ));
+        }
+        _ => {
+            return Err(Error::syntax(text, "A checksum is of one source.", "Write an ADD for each source."));
+        }
+    }
+    written.parse().map_err(|_| {
+        Error::syntax(
+            text,
+            format!("`{written}` is no checksum."),
+            "Write sha256: and 64 hexadecimal digits.",
+        )
+    })
 }

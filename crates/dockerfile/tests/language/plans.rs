@@ -130,6 +130,24 @@ fn copy_goes_to_where_the_working_directory_is() {
 }
 
 #[test]
+fn an_add_fetches_what_is_an_address_and_copies_the_rest() {
+    let copy = copy_of("FROM a\nARG V=2\nADD a https://example.com/v$V/b%20c?d=/e HTTP://x.example/f /x/");
+    assert_eq!(copy.sources, ["a", "https://example.com/v2/b%20c?d=/e", "HTTP://x.example/f"]);
+    let fetched: Vec<_> = copy.fetches.iter().map(|fetch| (fetch.source, fetch.name.as_str())).collect();
+    assert_eq!(fetched, [(1, "b c"), (2, "f")]);
+    let digest = format!("sha256:{}", "5".repeat(64));
+    let copy =
+        copy_of(&format!("FROM a\nARG D={digest}\nADD --checksum=$D --chown=1 https://example.com /x"));
+    assert_eq!(copy.fetches[0].checksum.as_ref().map(ToString::to_string), Some(digest));
+    assert_eq!((copy.fetches[0].name.as_str(), copy.chown.as_deref()), ("__unnamed__", Some("1")));
+    assert!(copy_of("FROM a\nCOPY https://example.com/x /y").fetches.is_empty());
+    let graph = plan(
+        "FROM a\nADD --checksum=sha256:5555555555555555555555555555555555555555555555555555555555555555 https://example.com/x /y",
+    );
+    assert_eq!(graph.output.history[0].created_by, "ADD https://example.com/x /y # buildkit");
+}
+
+#[test]
 fn copies_read_stages_by_name_and_number_and_images() {
     let text =
         "FROM a AS Build\nRUN make\nFROM b\nCOPY --from=build /x /\nCOPY --from=0 /y /\nCOPY --from=c:1 /z /";
@@ -153,7 +171,7 @@ fn copies_read_stages_by_name_and_number_and_images() {
 
 #[test]
 fn only_what_the_target_needs_is_planned_and_resolved() {
-    let text = "FROM a AS one\nRUN 1\nFROM b AS two\nADD https://example.com/x /\nFROM one AS three\nRUN 3";
+    let text = "FROM a AS one\nRUN 1\nFROM b AS two\nADD git@example.com:x.git /\nFROM one AS three\nRUN 3";
     let dockerfile = parse("Dockerfile", text).unwrap();
     let needed = dockerfile.needed_images(&options()).unwrap();
     let needed: Vec<_> = needed.iter().map(|image| image.reference.to_string()).collect();

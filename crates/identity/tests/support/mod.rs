@@ -52,7 +52,11 @@ impl World {
     }
 
     pub(crate) fn options(&self) -> Options {
-        Options { authority: Some(self.azure.authority()), roots: vec![self.azure.root()] }
+        Options {
+            authority: Some(self.azure.authority()),
+            roots: vec![self.azure.root()],
+            acr_suffixes: vec!["127.0.0.1".into()],
+        }
     }
 
     pub(crate) fn service_principal(&self) -> SignIn {

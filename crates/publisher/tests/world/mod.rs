@@ -63,7 +63,9 @@ impl<R> World<R> {
         let store = self.folder.path().to_owned();
         let listener = broker::bind(&self.socket()).unwrap();
         let desk = DeskSocket { listener, uid: nix::unistd::getuid().as_raw() };
-        let config = publisher::Config { store, vault, identity, desk, egress: egress::Options::default() };
+        let policy = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+        let egress = egress::Options::default();
+        let config = publisher::Config { store, vault, identity, desk, egress, policy };
         let (database, stop) = (self.db.publisher.clone(), self.stop.clone());
         self.publisher =
             Some(tokio::spawn(async move { publisher::run(config, database, stop).await.unwrap() }));
@@ -111,21 +113,26 @@ impl<R> World<R> {
         self.db.server.update_registry(&row).await.unwrap();
     }
 
-    pub(crate) fn blob(&self, bytes: &[u8], media_type: &str) -> Descriptor {
+    pub(crate) fn blob(&self, scope: &str, bytes: &[u8], media_type: &str) -> Descriptor {
         let digest = content::digest_of(bytes);
         let mut file = self.store.new_blob().unwrap();
         file.write_all(bytes).unwrap();
-        self.store.link(&file, "trusted-local", &digest).unwrap();
+        self.store.link(&file, scope, &digest).unwrap();
         Descriptor { media_type: media_type.to_owned(), digest, size: bytes.len() as u64 }
     }
 
-    /// An image of layers with these contents.
+    /// An image of layers with these contents, as a trusted run makes it.
     pub(crate) fn image(&self, layers: &[(&str, LayerSource)]) -> BuiltImage {
+        self.image_in("trusted-local", layers)
+    }
+
+    /// The same in another area of the store.
+    pub(crate) fn image_in(&self, scope: &str, layers: &[(&str, LayerSource)]) -> BuiltImage {
         let layers: Vec<Layer> = layers
             .iter()
             .map(|(text, source)| {
                 let descriptor = match source {
-                    LayerSource::Store => self.blob(text.as_bytes(), MediaType::OCI_LAYER_TAR),
+                    LayerSource::Store => self.blob(scope, text.as_bytes(), MediaType::OCI_LAYER_TAR),
                     LayerSource::Registry { .. } => Descriptor {
                         media_type: MediaType::OCI_LAYER_TAR.to_owned(),
                         digest: content::digest_of(text.as_bytes()),
@@ -135,14 +142,14 @@ impl<R> World<R> {
                 Layer { diff_id: descriptor.digest.clone(), descriptor, source: source.clone() }
             })
             .collect();
-        let config = self.blob(b"{}", MediaType::OCI_CONFIG);
+        let config = self.blob(scope, b"{}", MediaType::OCI_CONFIG);
         let manifest = Manifest {
             schema_version: 2,
             media_type: MediaType::OCI_MANIFEST.to_owned(),
             config: config.clone(),
             layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
         };
-        let manifest = self.blob(&serde_json::to_vec(&manifest).unwrap(), MediaType::OCI_MANIFEST);
+        let manifest = self.blob(scope, &serde_json::to_vec(&manifest).unwrap(), MediaType::OCI_MANIFEST);
         BuiltImage { manifest, config, layers }
     }
 

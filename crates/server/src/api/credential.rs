@@ -35,10 +35,11 @@ pub struct NewCredential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 255)]
     pub username: Option<String>,
-    /// Password, token, private key, `whsec_…`, or a build's secret.
+    /// Password, token, private key (for git over ssh, without a passphrase), `whsec_…`, or a build's secret.
     #[schema(min_length = 1, max_length = 65536, format = Password)]
     pub secret: String,
-    /// Host keys for git over ssh; without them no host is trusted.
+    /// Host keys for git over ssh, as ssh-keyscan prints them: a private key needs them, for no other host is
+    /// trusted. Compare their fingerprints with those that the host's operator publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<String>,
 }

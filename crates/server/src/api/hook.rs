@@ -34,7 +34,7 @@ pub struct Hook {
 }
 
 /// A hook to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewHook {
     #[schema(example = "github", pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -44,6 +44,16 @@ pub struct NewHook {
     /// Addresses of repositories whose events it may bring; any when empty.
     #[serde(default)]
     pub repositories: Vec<String>,
+    /// A secret that the git host made, such as GitLab's signing token; 32 random bytes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 16, max_length = 200, format = Password)]
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for NewHook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewHook({}, {:?}, …)", self.name, self.host)
+    }
 }
 
 /// For the document only: a JSON merge patch of a hook.
@@ -54,13 +64,23 @@ pub struct HookPatch {
 }
 
 /// How a secret is changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateHook {
     /// Seconds that the present secret stays good, a day when absent.
     #[serde(default = "a_day")]
     #[schema(minimum = 0, maximum = 2592000, default = 86400)]
     pub grace_seconds: i32,
+    /// The new one, where the git host made it; 32 random bytes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 16, max_length = 200, format = Password)]
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for RotateHook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RotateHook({} s, …)", self.grace_seconds)
+    }
 }
 
 fn a_day() -> i32 {
@@ -97,7 +117,7 @@ pub struct Delivery {
     pub worked_at: Option<OffsetDateTime>,
     /// Bytes of the body.
     pub size: i64,
-    /// Without those that hold a secret; only of one delivery.
+    /// Those that a host says something of the delivery by; only of one delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Vec<(String, String)>>,
     /// As it was sent; only of one delivery.

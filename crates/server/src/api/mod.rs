@@ -16,7 +16,7 @@ pub use crate::http::problem::ProblemBody;
 pub use credential::{Credential, CredentialList, NewCredential};
 pub use hook::{Delivery, DeliveryPage, Hook, HookList, HookPatch, NewHook, RotateHook};
 pub use new_run::{Build, NewRun, NewSource};
-pub use registry::{NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
+pub use registry::{GoneReceiver, NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
 pub use run::{
     Failure, Image, Location, Revision, Run, RunPage, Source, SourceArchive, SourceUpload, TagSkipped,
 };

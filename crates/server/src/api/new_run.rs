@@ -29,15 +29,16 @@ pub struct NewRun {
 pub struct Build {
     /// The context.
     pub source: NewSource,
-    /// Name of a credential of kind `git` that the source is fetched with.
+    /// Name of a credential of kind `git` that the source is fetched with: a token for https, a private key with
+    /// host keys for ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_credential: Option<String>,
     /// Path of the Dockerfile within the context.
     #[serde(default = "default_dockerfile")]
     #[schema(example = "Dockerfile")]
     pub dockerfile: String,
-    /// `repository:tag` within the registry, at most 20. None: the image is built and pushed nowhere. Fields
-    /// of the run may stand in them: `{{.Run.ID}}`, `{{.Run.Commit}}`, `{{.Run.Branch}}`, ….
+    /// `repository:tag` within the registry, at most 20; the registry's own address may stand before it, and is left
+    /// out. None: the image is built and pushed nowhere. Fields of the run may stand in them: `{{.Run.ID}}`, `{{.Run.Commit}}`, `{{.Run.Branch}}`, ….
     #[serde(default)]
     #[schema(example = json!(["team/app:1"]))]
     pub images: Vec<String>,
@@ -68,7 +69,8 @@ pub struct Build {
     pub timeout_seconds: u32,
 }
 
-/// A source as an object, or a git address as `docker build` takes it: `https://host/repo.git#ref:dir`.
+/// A source as an object, or a git address as `docker build` takes it: `https://host/repo.git#ref:dir`, and the same
+/// over ssh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSource(pub SourceSpec);
 
@@ -78,7 +80,8 @@ pub struct NewSource(pub SourceSpec);
 #[serde(untagged)]
 #[expect(dead_code, reason = "it exists for its schema")]
 enum NewSourceSchema {
-    /// `https://host/repository.git[#ref[:subdirectory]]`
+    /// `https://host/repository.git[#ref[:subdirectory]]`, `ssh://git@host[:port]/path[#…]` or
+    /// `git@host:path[#…]`
     #[schema(example = "https://example.com/team/app.git#main")]
     Address(String),
     Source(Source),

@@ -24,6 +24,18 @@ pub struct Registry {
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+    /// Receivers of webhooks that answered 410 Gone: nothing is sent there until `notify`, here or of a task, names
+    /// them anew. Only in the answer about one registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_receivers: Vec<GoneReceiver>,
+}
+
+/// A receiver of webhooks that answered 410 Gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GoneReceiver {
+    pub url: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
 }
 
 /// A registry to be added.

@@ -45,7 +45,7 @@ pub struct Run {
     /// The commit that was built; absent for an upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// What was pushed, or will be.
+    /// What was pushed, or will be; nothing of a stranger's pull request.
     pub images: Vec<Image>,
     /// Why it did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub struct Image {
 /// The tag was left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TagSkipped {
-    /// The run of the same task whose source is newer.
+    /// The run of the same task whose source is newer, or which is trusted where this one is not.
     #[schema(value_type = Uuid)]
     pub superseded_by: RunId,
 }
@@ -176,9 +176,10 @@ pub struct Location {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Source {
-    /// A git repository over http or https.
+    /// A git repository over https, http or ssh.
     Git {
-        /// Without user and password.
+        /// `https://host/path`, `ssh://[user@]host[:port]/path` or `user@host:path`; never with a password. Over
+        /// ssh it needs a credential that holds a private key and host keys.
         url: String,
         /// Branch, tag, full commit id or `refs/…`; the remote's HEAD when absent.
         #[serde(rename = "ref")]

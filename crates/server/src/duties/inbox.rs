@@ -13,10 +13,11 @@ pub(crate) async fn work(app: App) {
         match app.database.work_delivery(|inbox| decide(&app, inbox)).await {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => {
-                tracing::error!(%error, "a delivery could not be worked off");
-                if let Err(error) = app.database.postpone_deliveries().await {
-                    tracing::warn!(%error, "the delivery could not be put back either");
+            Err((None, error)) => tracing::warn!(%error, "the inbox could not be read"),
+            Err((Some(delivery), error)) => {
+                tracing::error!(%delivery, %error, "a delivery could not be worked off");
+                if let Err(error) = app.database.postpone_delivery(delivery).await {
+                    tracing::warn!(%delivery, %error, "the delivery could not be put back either");
                 }
             }
         }
@@ -117,6 +118,9 @@ fn decision(
     if !decision.starts {
         return (decision, None);
     }
+    if is_strangers(event) {
+        decision.reason = format!("{}, {NOT_PUSHED}", decision.reason);
+    }
     let Some(mut run) = run_for(inbox, registry, task, event, &decision.reason) else {
         return (decision, None);
     };
@@ -129,7 +133,15 @@ fn decision(
     (decision, Some(Box::new(run)))
 }
 
-/// The run that an event asks of a task: the task's build, at the event's commit.
+/// Said of a stranger's run, in its delivery and in its cause.
+const NOT_PUSHED: &str = "untrusted: built, not pushed";
+
+fn is_strangers(event: &Event) -> bool {
+    matches!(event, Event::PullRequest(request) if request.is_fork)
+}
+
+/// The run that an event asks of a task: the task's build, at the event's commit. A stranger's has no names: a
+/// branch called `main` in a fork would take the place of what is deployed.
 fn run_for(
     inbox: &Inbox,
     registry: &Registry,
@@ -176,6 +188,9 @@ fn run_for(
         *built = Some(if is_hint { reference.clone() } else { commit.clone() });
     }
     run.task = Some((task.id, task.name.clone()));
+    if cause.is_strangers() {
+        run.spec.images.clear();
+    }
     run.cause = cause;
     run.cause_key = Some(format!("{reference}@{commit}"));
     run.trust = Trust::Trusted;

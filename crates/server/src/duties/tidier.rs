@@ -1,4 +1,4 @@
-//! The tidier: removes rows that nobody asks for any more. Any number of them do no harm.
+//! The tidier: removes rows that nobody asks for any more, and forgets who asked long ago. Any number of them do no harm.
 
 use tokio::time::MissedTickBehavior;
 
@@ -13,8 +13,15 @@ pub(crate) async fn tidy(app: App) {
             _ = rhythm.tick() => {}
             () = app.stop.cancelled() => return,
         }
-        if let Err(error) = app.database.tidy().await {
+        app.limits.forget_quiet();
+        if let Err(error) = tidy_once(&app).await {
             tracing::warn!(%error, "the tidier could not work");
         }
     }
+}
+
+async fn tidy_once(app: &App) -> Result<(), database::Error> {
+    app.database.tidy().await?;
+    while !app.stop.is_cancelled() && app.database.forget_old().await? {}
+    Ok(())
 }

@@ -47,6 +47,12 @@ impl Caller {
         self.registry().is_none_or(|own| own == registry)
     }
 
+    /// Whether the token is there still and has not expired: for answers that take as long as a run. Where the
+    /// database does not say, it is.
+    pub(crate) async fn is_still_good(&self, app: &App) -> bool {
+        app.database.get_token(self.id()).await.map_or(true, |row| row.is_some_and(|row| !row.is_expired))
+    }
+
     /// Refuses a role below `role`, and another registry than the token's; without one, a token that is not
     /// for all of them.
     pub(crate) fn check(&self, role: Role, registry: Option<&str>) -> Result<(), Problem> {

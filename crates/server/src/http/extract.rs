@@ -48,6 +48,40 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOf<T> {
     }
 }
 
+/// The body, as JSON that holds a secret: an answer that refuses it repeats nothing of it.
+#[derive(Debug)]
+pub(crate) struct SecretJsonOf<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SecretJsonOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match JsonOf::<T>::from_request(request, state).await {
+            Ok(JsonOf(value)) => Ok(Self(value)),
+            Err(problem) if *problem.kind() == kind::JSON_INVALID => Err(Problem::new(
+                &kind::JSON_INVALID,
+                "The body is not the JSON that was expected; it may hold a secret, so that nothing of it is repeated.",
+                "GET /openapi.json shows the schema of this address; a secret is text in quotes.",
+            )
+            .in_field("body")),
+            Err(problem) => Err(problem),
+        }
+    }
+}
+
+/// What serde says of a value, without the value: people put secrets into the wrong field.
+pub(crate) fn without_values(said: &str) -> String {
+    let mut shown = said.to_owned();
+    for beginning in ["invalid type: ", "invalid value: "] {
+        let Some(at) = shown.find(beginning).map(|at| at + beginning.len()) else { continue };
+        let Some(end) = shown.rfind(", expected ").filter(|end| *end > at) else { continue };
+        let what = shown[at..end].find(['`', '"']).map_or(end, |quote| at + quote);
+        shown.replace_range(what..end, "");
+        shown = shown.replace(" , expected ", ", expected ");
+    }
+    shown
+}
+
 /// Refuses an address with the one character that no text of ours may hold.
 pub(crate) async fn refuse_nul(request: Request, next: Next) -> Response {
     let uri = request.uri();
@@ -111,13 +145,35 @@ impl From<JsonRejection> for Problem {
             StatusCode::PAYLOAD_TOO_LARGE => (&kind::BODY_TOO_LARGE, "A description has at most 1 MiB."),
             _ => (&kind::JSON_INVALID, "GET /openapi.json shows the schema of this address."),
         };
-        Self::new(kind, rejection.body_text(), hint).in_field("body")
+        Self::new(kind, without_values(&rejection.body_text()), hint).in_field("body")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_serde_says_is_told_without_the_value() {
+        use serde_json::from_str;
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "it is never read")]
+        struct Body {
+            names: Vec<String>,
+            count: u8,
+        }
+        for (json, said) in [
+            (r#"{"names":"gehe\"im, expected x"}"#, "invalid type: string, expected a sequence at line"),
+            (r#"{"names":[4711]}"#, "invalid type: integer, expected a string at line"),
+            (r#"{"names":[],"count":4711}"#, "invalid value: integer, expected u8 at line"),
+            (r#"{"names":[],"count":true}"#, "invalid type: boolean, expected u8 at line"),
+            (r#"{"names":[],"count":[]}"#, "invalid type: sequence, expected u8 at line"),
+            (r#"{"count":1}"#, "missing field `names` at line"),
+        ] {
+            let shown = without_values(&from_str::<Body>(json).expect_err(json).to_string());
+            assert!(shown.starts_with(said), "{json}: {shown}");
+        }
+    }
 
     #[test]
     fn an_escaped_backslash_before_zeros_is_no_nul() {

@@ -52,6 +52,8 @@ kinds! {
     OUTDATED "outdated" PRECONDITION_FAILED "Somebody else changed it first"
     BODY_TOO_LARGE "body_too_large" PAYLOAD_TOO_LARGE "The body is too large"
     MEDIA_TYPE_UNSUPPORTED "media_type_unsupported" UNSUPPORTED_MEDIA_TYPE "This media type is not taken here"
+    ADDRESS_TOO_LONG "address_too_long" URI_TOO_LONG "The address is too long"
+    HEADERS_TOO_LARGE "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
     OFFSET_BEYOND_LOG "offset_beyond_log" RANGE_NOT_SATISFIABLE "The log is not that long"
     HOST_REFUSED "host_refused" MISDIRECTED_REQUEST "This service does not go by that name"
     PLATFORM_UNAVAILABLE "platform_unavailable" UNPROCESSABLE_ENTITY "No worker builds for that platform"
@@ -69,6 +71,7 @@ kinds! {
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Slipway failed"
     DISK_FULL "disk_full" INSUFFICIENT_STORAGE "The database's disk is full"
     DATABASE_UNAVAILABLE "database_unavailable" SERVICE_UNAVAILABLE "The database can't be reached"
+    BUSY "busy" SERVICE_UNAVAILABLE "Too much came at once"
     NOT_READY "not_ready" SERVICE_UNAVAILABLE "The service can't take work yet"
 }
 

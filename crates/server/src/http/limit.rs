@@ -55,6 +55,16 @@ impl Limits {
         check(&self.tokens, &token.0)
     }
 
+    /// Forgets buckets that are full again.
+    pub(crate) fn forget_quiet(&self) {
+        for limiter in [&self.tokens, &self.hooks] {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+        self.logins.retain_recent();
+        self.logins.shrink_to_fit();
+    }
+
     pub(crate) fn of_hook(&self, hook: HookId) -> Result<(), Problem> {
         check(&self.hooks, &hook.0)
     }
@@ -88,5 +98,21 @@ mod tests {
         assert!(limits.of_token(one).is_ok() && limits.of_token(one).is_ok());
         assert!(limits.of_token(one).is_err());
         assert!(limits.of_token(other).is_ok());
+    }
+
+    #[test]
+    fn who_asks_no_more_is_forgotten() {
+        let limits = Limits::new(Rate::new(1, 1), Rate::new(1_000_000, 1), Rate::new(1, 1));
+        for hook in 0..1000 {
+            limits.of_hook(HookId(Uuid::from_u128(hook))).expect("its first");
+        }
+        limits.of_token(TokenId(Uuid::nil())).expect("its first");
+        // A bucket is full again after a microsecond.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !limits.hooks.is_empty() {
+            limits.forget_quiet();
+            assert!(std::time::Instant::now() < deadline, "{} are kept", limits.hooks.len());
+        }
+        assert!(limits.of_token(TokenId(Uuid::nil())).is_err(), "who asked just now is not");
     }
 }

@@ -59,6 +59,10 @@ impl Problem {
         Self { kind, detail: detail.into(), hint: hint.into(), field: None, headers: Vec::new() }
     }
 
+    pub(crate) fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
     /// The same problem, naming the part of the request.
     pub(crate) fn in_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
@@ -71,15 +75,12 @@ impl Problem {
         self
     }
 
-    pub(crate) fn kind(&self) -> &'static Kind {
-        self.kind
-    }
-
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
 
-    fn body(&self, instance: &str, request_id: &str) -> ProblemBody {
+    /// As it is sent.
+    pub(crate) fn body(&self, instance: &str, request_id: &str) -> ProblemBody {
         ProblemBody {
             kind_address: format!("/problems#{}", self.kind.name),
             title: self.kind.title.to_owned(),

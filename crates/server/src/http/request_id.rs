@@ -31,6 +31,11 @@ impl RequestId {
     }
 }
 
+/// A path as the log has it: a hook's address is known to its git host alone.
+fn shown(path: &str) -> &str {
+    if path.starts_with("/hooks/") { "/hooks/…" } else { path }
+}
+
 /// Names the request, logs its answer once and counts it.
 pub(crate) async fn name_and_log(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
@@ -39,7 +44,7 @@ pub(crate) async fn name_and_log(State(app): State<App>, mut request: Request, n
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", request_id = %id.0, %method, path = request.uri().path(), run = tracing::field::Empty, token = tracing::field::Empty);
+    let span = tracing::info_span!("request", request_id = %id.0, %method, path = shown(request.uri().path()), run = tracing::field::Empty, token = tracing::field::Empty);
     request.extensions_mut().insert(id.clone());
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -59,4 +64,17 @@ pub(crate) async fn name_and_log(State(app): State<App>, mut request: Request, n
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hooks_address_is_not_in_the_log() {
+        for address in ["/hooks/5f0c", "/hooks/5f0c/", "/hooks/5f0c/x"] {
+            assert_eq!(shown(address), "/hooks/…");
+        }
+        assert_eq!(shown("/v1/registries/local/hooks/hub"), "/v1/registries/local/hooks/hub");
+    }
 }

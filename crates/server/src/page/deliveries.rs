@@ -17,7 +17,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
-use crate::routes::deliveries::{DeliveryPath, ListQuery, get_delivery, list_deliveries};
+use crate::routes::deliveries::{self as list, DeliveryPath, ListQuery, get_delivery};
 
 /// Deliveries on a page.
 const SHOWN: u32 = 50;
@@ -101,8 +101,8 @@ pub(crate) async fn deliveries(
     let (mut deliveries, mut older) = (Vec::new(), None);
     if let Some(name) = &choice.chosen {
         let wanted = (!status.is_empty()).then(|| status.parse().map_err(unknown_status)).transpose()?;
-        let query = QueryOf(ListQuery { cursor, limit: Some(SHOWN), status: wanted });
-        let Json(page) = list_deliveries(State(app.clone()), PathOf(name.clone()), query).await?;
+        let query = ListQuery { cursor, limit: Some(SHOWN), status: wanted };
+        let page = list::page(&app, name, &query).await?;
         older = page
             .next_cursor
             .map(|cursor| format!("/deliveries?registry={name}&status={status}&cursor={cursor}"));

@@ -1,7 +1,6 @@
 //! `/tasks`, and one task with its runs.
 
 use askama::Template;
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,7 +15,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::problem::Problem;
 use crate::routes::list_runs;
-use crate::routes::tasks::{ListQuery, TaskPath, find_task, list_tasks};
+use crate::routes::tasks::{self as list, ListQuery, TaskPath, find_task};
 
 /// Tasks on a page.
 const SHOWN: u32 = 100;
@@ -58,8 +57,7 @@ pub(crate) async fn tasks(
     let choice = choose(&app, &caller, &registry).await?;
     let (mut tasks, mut more) = (Vec::new(), None);
     if let Some(name) = &choice.chosen {
-        let query = QueryOf(ListQuery { cursor, limit: Some(SHOWN) });
-        let Json(page) = list_tasks(State(app.clone()), PathOf(name.clone()), query).await?;
+        let page = list::page(&app, name, &ListQuery { cursor, limit: Some(SHOWN) }).await?;
         more = page.next_cursor.map(|cursor| format!("/tasks?registry={name}&cursor={cursor}"));
         tasks = page.tasks.into_iter().map(TaskView).collect();
     }

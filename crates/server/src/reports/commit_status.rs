@@ -1,18 +1,19 @@
-//! The state of a run at its commit: GitHub's and Gitea's `statuses`, GitLab's `statuses`. All three replace
-//! the state of the same context, so that telling it twice does no harm.
+//! The state of a run at its commit: GitHub's and Gitea's `statuses`, GitLab's `statuses`. The first two replace
+//! the state of the same context, GitLab refuses one that it has: telling it twice does no harm.
 
 use database::RunRow;
 use model::{CredentialKind, GitHost, RunStatus, SourceSpec};
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::json;
+use time::OffsetDateTime;
 
-use super::{NotSent, Opened, open, page_of};
+use super::{NotSent, Opened, open, page_of, unreachable, wait_of};
 use crate::App;
 
 /// The request for where a run stands now.
 pub(crate) async fn request(
     app: &App,
-    http: &reqwest::Client,
+    http: &egress::Client,
     run: &RunRow,
 ) -> Result<RequestBuilder, NotSent> {
     let never = |why: &str| NotSent::Never(why.to_owned());
@@ -24,15 +25,16 @@ pub(crate) async fn request(
     let Some(name) = &run.spec.source_credential else {
         return Err(never("the task has no source credential to write commit statuses with"));
     };
+    let (origin, path) =
+        split(url).ok_or_else(|| never("the source's address is none of the web, and its key no token"))?;
     let credential = open(app, &run.registry, name, CredentialKind::Git).await?;
-    let (origin, path) = split(url).ok_or_else(|| never("the source's address has no web address"))?;
     let context = format!("slipway/{}", run.task.as_deref().unwrap_or("build"));
     let (text, page) = (description(run), page_of(app, run));
     Ok(match event.host {
         GitHost::Gitlab => {
             let project = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
             let body = json!({ "state": gitlab_state(run.status), "name": context, "description": text, "target_url": page });
-            http.post(format!("{origin}/api/v4/projects/{project}/statuses/{commit}"))
+            http.request(Method::POST, format!("{origin}/api/v4/projects/{project}/statuses/{commit}"))
                 .header("private-token", credential.secret.expose())
                 .json(&body)
         }
@@ -43,11 +45,67 @@ pub(crate) async fn request(
                 _ => format!("{origin}/api/v3"),
             };
             let body = json!({ "state": github_state(run), "context": context, "description": text, "target_url": page });
-            authorized(http.post(format!("{api}/repos/{path}/statuses/{commit}")), host, &credential)
-                .header("accept", "application/vnd.github+json, application/json")
-                .json(&body)
+            authorized(
+                http.request(Method::POST, format!("{api}/repos/{path}/statuses/{commit}")),
+                host,
+                &credential,
+            )
+            .header("accept", "application/vnd.github+json, application/json")
+            .json(&body)
         }
     })
+}
+
+/// Sends it, also to where a renamed repository is now: at the same host, for nobody else may have the credential.
+pub(crate) async fn follow(http: &egress::Client, request: RequestBuilder) -> Result<Response, NotSent> {
+    let request = request.build().map_err(|error| unreachable(&egress::Error::Http(error)))?;
+    let again = request.try_clone();
+    let answer = http.execute(request).await.map_err(|error| unreachable(&error))?;
+    let moved = matches!(answer.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let location = answer.headers().get("location").and_then(|location| location.to_str().ok());
+    let location = location.filter(|_| moved).and_then(|location| answer.url().join(location).ok());
+    match (location.filter(|there| there.origin() == answer.url().origin()), again) {
+        (Some(there), Some(mut again)) => {
+            *again.url_mut() = there;
+            http.execute(again).await.map_err(|error| unreachable(&error))
+        }
+        _ => Ok(answer),
+    }
+}
+
+/// What the answer means.
+pub(crate) async fn heard(answer: Response, now: OffsetDateTime) -> Result<(), NotSent> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let wait = wait_of(answer.headers(), now);
+    let why = format!("it answered {status}: {}", beginning(answer).await);
+    match status {
+        // docs.gitlab.com, "Set commit pipeline status": it has this state, or a later one.
+        StatusCode::BAD_REQUEST if why.contains("Cannot transition status") => Ok(()),
+        // GitHub answers 403 as well when there were too many requests.
+        StatusCode::FORBIDDEN if wait.is_some() => Err(NotSent::Later { why, wait }),
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND
+        | StatusCode::GONE
+        | StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(NotSent::Never(format!("{why} (may the task's source credential write commit statuses?)")))
+        }
+        _ => Err(NotSent::Later { why, wait }),
+    }
+}
+
+/// The host's own words, cut.
+async fn beginning(mut answer: Response) -> String {
+    let mut said = Vec::new();
+    while said.len() < 400
+        && let Ok(Some(part)) = answer.chunk().await
+    {
+        said.extend_from_slice(&part);
+    }
+    String::from_utf8_lossy(&said).chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 fn authorized(request: RequestBuilder, host: GitHost, credential: &Opened) -> RequestBuilder {
@@ -97,6 +155,9 @@ fn description(run: &RunRow) -> String {
     let text = match (&run.failure, run.status) {
         (Some(failure), _) => failure.message.clone(),
         (None, RunStatus::Queued) => "The build waits for a worker.".to_owned(),
+        (None, RunStatus::Succeeded) if run.images.is_empty() => {
+            "The image is built; it is pushed nowhere.".to_owned()
+        }
         (None, RunStatus::Succeeded) => "The image is built and pushed.".to_owned(),
         (None, RunStatus::Cancelled) => "The build was cancelled.".to_owned(),
         (None, _) => "The image is being built.".to_owned(),

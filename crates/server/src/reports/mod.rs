@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use database::{OutboxRow, Report, RunRow};
 use model::{CredentialKind, RunId};
-use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use time::OffsetDateTime;
 use vault::Secret;
 
 use crate::App;
@@ -19,12 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Why something was not told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotSent {
-    /// It may be told later.
-    #[error("{0}")]
-    Later(String),
+    /// It may be told later; in so many seconds at the earliest, if that was said.
+    #[error("{why}")]
+    Later { why: String, wait: Option<i64> },
     /// Asking again is of no use.
     #[error("{0}")]
     Never(String),
+    /// Nothing may be sent to this receiver any more.
+    #[error("it answered 410 Gone")]
+    Gone,
+}
+
+impl NotSent {
+    fn later(why: impl std::fmt::Display) -> Self {
+        Self::Later { why: why.to_string(), wait: None }
+    }
 }
 
 /// A credential, opened.
@@ -34,45 +44,46 @@ pub(crate) struct Opened {
 }
 
 /// Tells one thing.
-pub(crate) async fn send(app: &App, http: &reqwest::Client, row: &OutboxRow) -> Result<(), NotSent> {
-    let later = |error: database::Error| NotSent::Later(error.to_string());
-    let Some(run) = app.database.get_run(row.run).await.map_err(later)? else {
+pub(crate) async fn send(app: &App, http: &egress::Client, row: &OutboxRow) -> Result<(), NotSent> {
+    let Some(run) = app.database.get_run(row.run).await.map_err(NotSent::later)? else {
         return Err(NotSent::Never("the run is gone".to_owned()));
     };
-    let request = match &row.report {
-        Report::CommitStatus => commit_status::request(app, http, &run).await?,
+    match &row.report {
+        Report::CommitStatus => {
+            let request = commit_status::request(app, http, &run).await?;
+            let answer = commit_status::follow(http, request.timeout(PATIENCE)).await?;
+            commit_status::heard(answer, row.taken_at).await
+        }
         Report::Webhook { url, credential } => {
             let key = open(app, &row.registry, credential, CredentialKind::Webhook).await?;
-            webhook::request(app, http, row, &run, url, &key.secret)?
+            let request = webhook::request(app, http, row, &run, url, &key.secret)?;
+            let answer = http.send(request.timeout(PATIENCE)).await.map_err(|error| unreachable(&error))?;
+            webhook::heard(&answer, row.taken_at)
         }
-    };
-    let answer = request.timeout(PATIENCE).send().await.map_err(|error| NotSent::Later(cause(&error)))?;
-    let status = answer.status();
-    match status {
-        _ if status.is_success() => Ok(()),
-        StatusCode::GONE => Err(NotSent::Never("it answered 410 Gone".to_owned())),
-        // Wrong for good at a git host's API; a webhook's receiver may be mended.
-        StatusCode::UNAUTHORIZED
-        | StatusCode::FORBIDDEN
-        | StatusCode::NOT_FOUND
-        | StatusCode::UNPROCESSABLE_ENTITY
-            if row.report == Report::CommitStatus =>
-        {
-            Err(NotSent::Never(format!(
-                "it answered {status}: may the task's source credential write commit statuses?"
-            )))
-        }
-        _ => Err(NotSent::Later(format!("it answered {status}"))),
     }
+}
+
+/// Also an address that is denied may be told later, when an administrator has let it.
+fn unreachable(error: &egress::Error) -> NotSent {
+    match error.denied() {
+        Some(denied) => NotSent::later(format_args!("{denied}. {}", denied.hint())),
+        None => NotSent::later(error),
+    }
+}
+
+/// Seconds that an answer asks to wait: `Retry-After` (RFC 9110, 10.2.3) as a number, or GitHub's words for an
+/// exhausted rate.
+fn wait_of(headers: &HeaderMap, now: OffsetDateTime) -> Option<i64> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    number("retry-after").or_else(|| {
+        let is_exhausted = number("x-ratelimit-remaining") == Some(0);
+        is_exhausted.then(|| number("x-ratelimit-reset").map(|at| at - now.unix_timestamp())).flatten()
+    })
 }
 
 /// A credential of the registry and of a kind.
 async fn open(app: &App, registry: &str, name: &str, kind: CredentialKind) -> Result<Opened, NotSent> {
-    let found = app
-        .database
-        .sealed_credential(registry, name)
-        .await
-        .map_err(|error| NotSent::Later(error.to_string()))?;
+    let found = app.database.sealed_credential(registry, name).await.map_err(NotSent::later)?;
     let found = found.filter(|found| found.kind == kind);
     let found = found.ok_or_else(|| {
         NotSent::Never(format!("there is no credential `{name}` of kind `{}`", kind.as_str()))
@@ -80,18 +91,6 @@ async fn open(app: &App, registry: &str, name: &str, kind: CredentialKind) -> Re
     let secret = app.vault.unseal(&sealed_name(registry, name), &found.sealed);
     let secret = secret.map_err(|error| NotSent::Never(error.to_string()))?;
     Ok(Opened { username: found.username, secret })
-}
-
-/// The innermost cause: the outer ones hold the address.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 /// Where a person looks at a run.

@@ -4,17 +4,19 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use database::{OutboxRow, RunRow};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use vault::Secret;
 
-use super::{NotSent, page_of};
+use super::{NotSent, page_of, wait_of};
 use crate::App;
 
 /// The request for one event of a run.
 pub(crate) fn request(
     app: &App,
-    http: &reqwest::Client,
+    http: &egress::Client,
     row: &OutboxRow,
     run: &RunRow,
     url: &str,
@@ -25,12 +27,25 @@ pub(crate) fn request(
     let body = body(app, row, run).to_string();
     let signature = sign(key, &id, &timestamp, &body)?;
     Ok(http
-        .post(url)
+        .request(Method::POST, url)
         .header("content-type", "application/json")
         .header("webhook-id", &id)
         .header("webhook-timestamp", &timestamp)
         .header("webhook-signature", signature)
         .body(body))
+}
+
+/// What the answer means. A redirect is a failure: the receiver's address is somebody's to correct.
+pub(crate) fn heard(answer: &reqwest::Response, now: OffsetDateTime) -> Result<(), NotSent> {
+    match answer.status() {
+        status if status.is_success() => Ok(()),
+        StatusCode::GONE => Err(NotSent::Gone),
+        // Whatever else it is: a receiver may be mended.
+        status => {
+            let wait = wait_of(answer.headers(), now);
+            Err(NotSent::Later { why: format!("it answered {status}"), wait })
+        }
+    }
 }
 
 /// `type`, `timestamp` and `data`, as Standard Webhooks recommends. The run is as it is now: a receiver

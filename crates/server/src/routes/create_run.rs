@@ -16,14 +16,14 @@ use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
-use crate::new_run::{check_platform, check_use_of_credentials, fill_images, notify_of};
+use crate::new_run::{check_platform, check_use_of_credentials, fill_images, leave_out_registry, notify_of};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Start a build.
 ///
 /// It is queued and durable when this answers. With an `Idempotency-Key` a repeated request gets the
-/// same run, and no second one.
+/// same run for a day, and no second one, whatever has changed since.
 #[utoipa::path(
     post, path = "/v1/registries/{registry}/runs", tag = "runs", operation_id = "createRun",
     params(
@@ -49,7 +49,11 @@ pub(crate) async fn create_run(
 ) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let idempotency = IdempotencyKey::of(&headers, &new)?;
-    let spec = BuildSpec::from(new.build);
+    if let Some(made) = replayed(&app, &registry, idempotency.as_ref()).await? {
+        return answered(&registry, made);
+    }
+    let mut spec = BuildSpec::from(new.build);
+    leave_out_registry(&mut spec.images, &registry);
     check_spec(&app, &registry.name, &spec).await?;
     check_use_of_credentials(&caller, None, &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);
@@ -58,15 +62,29 @@ pub(crate) async fn create_run(
     row.notify = notify_of(&registry, &[]);
     row.idempotency = idempotency.map(|i| (i.key, i.request));
     fill_images(&mut row, &registry)?;
-    match app.database.create_run(row).await? {
-        CreateRun::Created(run) => Ok(created(&registry, run, false)),
-        CreateRun::Replayed(run) => Ok(created(&registry, run, true)),
+    answered(&registry, app.database.create_run(row).await?)
+}
+
+/// What an earlier request with this key made.
+pub(crate) async fn replayed(
+    app: &App,
+    registry: &Registry,
+    key: Option<&IdempotencyKey>,
+) -> Result<Option<CreateRun>, Problem> {
+    let Some(IdempotencyKey { key, request }) = key else { return Ok(None) };
+    Ok(app.database.replay(&registry.name, key, request).await?)
+}
+
+/// The answer to a request that made a run, or made it before.
+pub(crate) fn answered(registry: &Registry, made: CreateRun) -> Result<Response, Problem> {
+    match made {
+        CreateRun::Created(run) => Ok(created(registry, run, false)),
+        CreateRun::Replayed(run) => Ok(created(registry, run, true)),
         CreateRun::KeyReused => Err(key_reused()),
     }
 }
 
-/// The answer to a request that made a run, or made it before.
-pub(crate) fn created(registry: &Registry, run: RunRow, replayed: bool) -> Response {
+fn created(registry: &Registry, run: RunRow, replayed: bool) -> Response {
     tracing::Span::current().record("run", tracing::field::display(run.id));
     let location = run_address(&registry.name, run.id);
     tracing::info!(run = %run.id, replayed, "run created");
@@ -89,7 +107,7 @@ pub(crate) async fn check_spec(app: &App, registry: &str, spec: &BuildSpec) -> R
     check_build_credentials(app, registry, spec, &kind::SPEC_INVALID, "").await
 }
 
-pub(crate) fn key_reused() -> Problem {
+fn key_reused() -> Problem {
     Problem::new(
         &kind::IDEMPOTENCY_KEY_REUSED,
         "An earlier request with this idempotency key asked for something else.",

@@ -3,15 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use database::{CredentialRow, Deleted, NewCredential as NewRow};
-use model::CredentialKind;
+use database::{CredentialRow, Deleted, NewCredential as NewRow, PutCredential};
+use model::{CredentialKind, Role};
 use serde::Deserialize;
 
 use super::lookup::find_registry;
 use super::names::check_name;
 use crate::App;
 use crate::api::{Credential, CredentialList, NewCredential};
-use crate::http::extract::{JsonOf, PathOf};
+use crate::git_key;
+use crate::http::auth::Caller;
+use crate::http::extract::{PathOf, SecretJsonOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -47,27 +49,43 @@ pub(crate) async fn list_credentials(
 
 /// Keep a credential.
 ///
-/// Over one of that name, if there is one. The secret is encrypted at once, and no request shows it again.
+/// Over one of that name, if there is one; that of a registry's sign-in only by an administrator. The secret is encrypted at once, and no request shows it again.
 #[utoipa::path(put, path = "/v1/registries/{registry}/credentials/{credential}", tag = "credentials", operation_id = "putCredential",
     params(("registry" = String, Path, example = "local"), ("credential" = String, Path, example = "github")),
     request_body = NewCredential,
     responses(
         (status = 200, description = "Kept", body = Credential),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`in_use`: it keeps its kind", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`name_invalid` or `credential_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn put_credential(
     State(app): State<App>,
+    caller: Caller,
     PathOf(path): PathOf<CredentialPath>,
-    JsonOf(new): JsonOf<NewCredential>,
+    SecretJsonOf(new): SecretJsonOf<NewCredential>,
 ) -> Result<Json<Credential>, Problem> {
     let registry = find_registry(&app, &path.registry).await?;
     check_name(&path.credential)?;
     validate(&new)?;
+    if registry.sign_in.credential() == Some(path.credential.as_str()) {
+        // It says as whom is pushed: that is the registry's, not a build's.
+        caller.check(Role::Administrator, Some(&registry.name))?;
+    }
     let sealed = app.vault.seal(&sealed_name(&registry.name, &path.credential), &new.secret)?;
     let NewCredential { kind, username, known_hosts, .. } = new;
     let row = NewRow { registry: registry.name, name: path.credential, kind, username, known_hosts, sealed };
-    Ok(Json(app.database.put_credential(&row).await?.into()))
+    match app.database.put_credential(&row).await? {
+        PutCredential::Kept(row) => Ok(Json(row.into())),
+        PutCredential::InUse => Err(Problem::new(
+            &kind::IN_USE,
+            format!(
+                "The credential `{}` is in use, and keeps its kind; one of a registry its user too.",
+                row.name
+            ),
+            "Write its secret anew as the same kind, or keep another credential and name that.",
+        )),
+    }
 }
 
 /// Look at a credential.
@@ -104,8 +122,11 @@ pub(crate) async fn delete_credential(
         Deleted::NotFound => Err(not_found(&path.credential)),
         Deleted::InUse(users) => Err(Problem::new(
             &kind::IN_USE,
-            format!("{users} tasks or sign-ins name the credential `{}`.", path.credential),
-            "Change them first.",
+            format!(
+                "{users} tasks, webhooks, sign-ins, unfinished runs or waiting reports need the credential `{}`.",
+                path.credential
+            ),
+            "Change the first of these; the others end by themselves.",
         )),
     }
 }
@@ -141,20 +162,27 @@ fn validate(new: &NewCredential) -> Result<(), Problem> {
     if new.known_hosts.is_some() && new.kind != CredentialKind::Git {
         return refuse("known_hosts", "Only credentials of kind `git` have host keys.", "Leave it out.");
     }
-    let is_webhook_key = || {
-        new.secret.strip_prefix("whsec_").is_some_and(|key| {
-            use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD
-                .decode(key)
-                .is_ok_and(|key| (24..=64).contains(&key.len()))
-        })
-    };
-    if new.kind == CredentialKind::Webhook && !is_webhook_key() {
-        let hint =
-            "`whsec_` and 24 to 64 bytes in base64, for instance `echo whsec_$(openssl rand -base64 32)`.";
-        return refuse("secret", "It is no key of Standard Webhooks.", hint);
+    if new.kind == CredentialKind::Git
+        && let Err(refusal) = git_key::check(&new.secret, new.username.as_deref(), new.known_hosts.as_deref())
+    {
+        return refuse(refusal.field, &refusal.message, &refusal.hint);
+    }
+    if new.kind == CredentialKind::Webhook && !is_signing_key(&new.secret) {
+        return refuse("secret", "It is no key of Standard Webhooks.", SIGNING_KEY);
     }
     Ok(())
+}
+
+/// What to write for a key of Standard Webhooks.
+pub(crate) const SIGNING_KEY: &str =
+    "`whsec_` and 24 to 64 bytes in base64, for instance `echo whsec_$(openssl rand -base64 32)`.";
+
+/// Whether it is a key of Standard Webhooks.
+pub(crate) fn is_signing_key(secret: &str) -> bool {
+    use base64::Engine as _;
+    let key = secret.strip_prefix("whsec_");
+    let key = key.and_then(|key| base64::engine::general_purpose::STANDARD.decode(key).ok());
+    key.is_some_and(|key| (24..=64).contains(&key.len()))
 }
 
 fn not_found(name: &str) -> Problem {

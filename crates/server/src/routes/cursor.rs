@@ -1,8 +1,10 @@
 //! The opaque cursor of a list: where the next page begins, which only this file can read.
 
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::RunId;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::http::kind;
 use crate::http::problem::Problem;
@@ -33,6 +35,16 @@ pub(crate) fn read_text(cursor: &str) -> Result<String, Problem> {
         text.strip_prefix(FORMAT).filter(|name| !name.contains('\0')).map(str::to_owned)
     };
     decode().ok_or_else(foreign)
+}
+
+/// The header Link of a page that has another behind it (RFC 8288).
+pub(crate) fn link(address: &str, limit: u32, filters: &[(&str, Option<&str>)], next: &str) -> HeaderMap {
+    let mut query = format!("limit={limit}");
+    for (name, value) in filters.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
+        query += &format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    }
+    let link = HeaderValue::from_str(&format!("<{address}?{query}&cursor={next}>; rel=\"next\""));
+    link.into_iter().map(|link| (header::LINK, link)).collect()
 }
 
 fn foreign() -> Problem {

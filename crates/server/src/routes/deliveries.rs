@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use database::{DeliveryContent, DeliveryRow, DeliveryStatus};
 use model::DeliveryId;
 use serde::Deserialize;
@@ -40,27 +41,40 @@ pub(crate) struct ListQuery {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
     responses(
-        (status = 200, description = "A page, without their content", body = DeliveryPage),
+        (status = 200, description = "A page, without their content", body = DeliveryPage, headers(
+            ("Link" = Option<String>, description = "The next page, `rel=\"next\"`; absent on the last one")
+        )),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn list_deliveries(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
     QueryOf(query): QueryOf<ListQuery>,
-) -> Result<Json<DeliveryPage>, Problem> {
+) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let limit = limit(query.limit)?;
+    let page = page(&app, &registry.name, &query).await?;
+    let link = page.next_cursor.as_ref().map(|next| {
+        let address = format!("/v1/registries/{}/deliveries", registry.name);
+        cursor::link(&address, limit, &[("status", query.status.map(DeliveryStatus::as_str))], next)
+    });
+    Ok((link.unwrap_or_default(), Json(page)).into_response())
+}
+
+/// A page of a registry's deliveries.
+pub(crate) async fn page(app: &App, registry: &str, query: &ListQuery) -> Result<DeliveryPage, Problem> {
+    let limit = limit(query.limit)?;
     let cursor = query.cursor.as_deref().map(cursor::read).transpose()?.map(|run| DeliveryId(run.0));
-    let mut rows = app.database.list_deliveries(&registry.name, query.status, cursor, limit + 1).await?;
+    let mut rows = app.database.list_deliveries(registry, query.status, cursor, limit + 1).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| cursor::write(model::RunId(row.id.0)));
-    Ok(Json(DeliveryPage { deliveries: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    Ok(DeliveryPage { deliveries: rows.into_iter().map(Into::into).collect(), next_cursor })
 }
 
 /// Look at a delivery.
 ///
-/// With what was sent, but for headers that hold a secret.
+/// With what was sent. Of its headers those alone that say something of the delivery: others may hold a secret.
 #[utoipa::path(get, path = "/v1/registries/{registry}/deliveries/{delivery}", tag = "hooks", operation_id = "getDelivery",
     params(("registry" = String, Path, example = "local"), ("delivery" = Uuid, Path)),
     responses(
@@ -104,7 +118,7 @@ pub(crate) async fn replay_delivery(
 
 fn not_found(delivery: Uuid) -> Problem {
     let detail = format!("There is no delivery {delivery} in this registry.");
-    Problem::new(&kind::DELIVERY_NOT_FOUND, detail, "`slipway hook deliveries` lists them.")
+    Problem::new(&kind::DELIVERY_NOT_FOUND, detail, "`slipway delivery list` lists them.")
 }
 
 impl From<DeliveryRow> for Delivery {

@@ -1,8 +1,9 @@
 //! A log as server-sent events: one task a stream reads the database and waits for a slow reader; it
-//! ends with the run, with its client, or with the server. Every `log` event's id is the position behind
+//! ends with the run, with its client, with the token it was asked for by, or with the server. Every `log` event's id is the position behind
 //! it, so that a client goes on from `Last-Event-ID` without a gap or a repetition.
 
 use std::convert::Infallible;
+use std::time::Instant;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,7 @@ use tracing::Instrument;
 use super::lookup::show;
 use crate::App;
 use crate::duties::changes::Waiter;
+use crate::http::auth::Caller;
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -58,11 +60,18 @@ impl Position {
 }
 
 /// The answer that follows the log from `position`.
-pub(crate) fn stream(app: App, registry: Registry, run: RunRow, position: Position) -> Response {
+pub(crate) fn stream(
+    app: App,
+    caller: Caller,
+    registry: Registry,
+    run: RunRow,
+    position: Position,
+) -> Response {
     let (events, receiver) = mpsc::channel(AHEAD);
     let ping = app.config().ping;
     let waiter = app.changes.of(run.id);
-    let reader = Reader { app, registry, run, position, waiter, events, status: None };
+    let asked = Instant::now();
+    let reader = Reader { app, caller, asked, registry, run, position, waiter, events, status: None };
     tokio::spawn(reader.follow().in_current_span());
     Sse::new(ReceiverStream::new(receiver))
         .keep_alive(KeepAlive::new().interval(ping).text("ping"))
@@ -71,6 +80,9 @@ pub(crate) fn stream(app: App, registry: Registry, run: RunRow, position: Positi
 
 struct Reader {
     app: App,
+    caller: Caller,
+    /// When the token was looked at last.
+    asked: Instant,
     registry: Registry,
     run: RunRow,
     position: Position,
@@ -110,6 +122,12 @@ impl Reader {
                 return self.tell_end().await;
             }
             self.waiter.changed(self.app.config().poll).await;
+            if self.asked.elapsed() >= self.app.config().ping {
+                self.asked = Instant::now();
+                if !self.caller.is_still_good(&self.app).await {
+                    return Ok(());
+                }
+            }
             self.look().await;
         }
     }

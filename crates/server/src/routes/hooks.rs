@@ -16,7 +16,7 @@ use super::names::check_name;
 use super::patch::patched;
 use crate::App;
 use crate::api::{Hook, HookList, HookPatch, NewHook, RotateHook};
-use crate::http::extract::{JsonOf, PathOf};
+use crate::http::extract::{JsonOf, PathOf, SecretJsonOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -65,15 +65,16 @@ pub(crate) async fn list_hooks(
 pub(crate) async fn create_hook(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
-    JsonOf(new): JsonOf<NewHook>,
+    SecretJsonOf(new): SecretJsonOf<NewHook>,
 ) -> Result<(StatusCode, Json<Hook>), Problem> {
+    check_reached(&app)?;
     let registry = find_registry(&app, &registry).await?;
     check_name(&new.name)?;
     check_repositories(&new.repositories)?;
     let id = HookId(Uuid::new_v4());
-    let secret = random_secret(new.host)?;
+    let secret = secret_of(new.host, new.secret.as_deref())?;
     let sealed = app.vault.seal(&sealed_name(id), secret.expose())?;
-    let NewHook { name, host, repositories } = new;
+    let NewHook { name, host, repositories, secret: _ } = new;
     let row = NewRow { id, registry: registry.name, name, host, repositories, sealed };
     let made = app.database.create_hook(&row).await?.ok_or_else(|| {
         let detail = format!("There is a hook `{}` already.", row.name);
@@ -135,8 +136,9 @@ pub(crate) async fn change_hook(
 pub(crate) async fn rotate_hook(
     State(app): State<App>,
     PathOf(path): PathOf<HookPath>,
-    JsonOf(how): JsonOf<RotateHook>,
+    SecretJsonOf(how): SecretJsonOf<RotateHook>,
 ) -> Result<Json<Hook>, Problem> {
+    check_reached(&app)?;
     let hook = find_hook(&app, &path).await?;
     if !(0..=LONGEST_GRACE).contains(&how.grace_seconds) {
         let hint = "0 seconds to 30 days.";
@@ -144,7 +146,7 @@ pub(crate) async fn rotate_hook(
             Problem::new(&kind::HOOK_INVALID, "That time is not possible.", hint).in_field("grace_seconds")
         );
     }
-    let secret = random_secret(hook.host)?;
+    let secret = secret_of(hook.host, how.secret.as_deref())?;
     let sealed = app.vault.seal(&sealed_name(hook.id), secret.expose())?;
     let rotated = app.database.rotate_hook(hook.id, &sealed, how.grace_seconds).await?;
     rotated.map(|row| Json(shown_once(&app, row, &secret))).ok_or_else(|| not_found(&path.hook))
@@ -183,24 +185,65 @@ fn not_found(name: &str) -> Problem {
     )
 }
 
+/// The given secret, or a random one.
+fn secret_of(host: GitHost, given: Option<&str>) -> Result<vault::Secret, Problem> {
+    let Some(given) = given else { return random_secret(host) };
+    let refuse =
+        |message: &str, hint: &str| Err(Problem::new(&kind::HOOK_INVALID, message, hint).in_field("secret"));
+    if !(16..=200).contains(&given.len()) || !given.bytes().all(|b| b.is_ascii_graphic()) {
+        let hint = "16 to 200 printable characters without blanks, or leave it out: a random one is made.";
+        return refuse("That secret is not possible.", hint);
+    }
+    if host == GitHost::Standard && !super::credentials::is_signing_key(given) {
+        return refuse("It is no key of Standard Webhooks.", super::credentials::SIGNING_KEY);
+    }
+    Ok(vault::Secret::new(given))
+}
+
 /// 32 random bytes in the form that the host's settings take.
 fn random_secret(host: GitHost) -> Result<vault::Secret, Problem> {
     let token = vault::Token::random().map_err(|error| {
-        Problem::new(&kind::INTERNAL, format!("The system gives no random bytes: {error}."), "")
+        let hint = "Look at the machine: nothing that is secret can be made without them.";
+        Problem::new(&kind::INTERNAL, format!("The system gives no random bytes: {error}."), hint)
     })?;
     Ok(match host {
-        // Standard Webhooks, "Signature scheme": `whsec_` and base64.
-        GitHost::Standard => vault::Secret::new(format!("whsec_{}", STANDARD.encode(token.hash))),
+        // Standard Webhooks, "Signature scheme": `whsec_` and base64 of 24 to 64 bytes. GitLab takes the same as a
+        // signing token (32 bytes), and as a secret token any text.
+        GitHost::Standard | GitHost::Gitlab => {
+            vault::Secret::new(format!("whsec_{}", STANDARD.encode(token.hash)))
+        }
         _ => vault::Secret::new(token.text.expose().trim_start_matches(vault::TOKEN_PREFIX)),
     })
 }
 
+/// An address is shown once, and entered elsewhere: one that leads nowhere would be found out by nobody.
+fn check_reached(app: &App) -> Result<(), Problem> {
+    if app.is_reached() {
+        return Ok(());
+    }
+    let detail = "The service does not know what it is called outside, and a hook's address holds that.";
+    let hint = "Start the server with --public-url https://…, or SLIPWAY_PUBLIC_URL.";
+    Err(Problem::new(&kind::HOOK_INVALID, detail, hint))
+}
+
+/// They are shown to every reader: none may hold a secret.
 fn check_repositories(repositories: &[String]) -> Result<(), Problem> {
-    let wrong = repositories.iter().position(|address| model::repository_of(address).is_none());
-    let Some(index) = wrong.or((repositories.len() > 100).then_some(100)) else { return Ok(()) };
-    let hint = "At most 100 addresses such as https://example.com/team/app.git.";
-    Err(Problem::new(&kind::HOOK_INVALID, "That is no repository's address.", hint)
-        .in_field(format!("repositories[{index}]")))
+    let refuse = |index: usize, message: String, hint: String| {
+        Err(Problem::new(&kind::HOOK_INVALID, message, hint).in_field(format!("repositories[{index}]")))
+    };
+    if repositories.len() > 100 {
+        return refuse(
+            100,
+            "More than 100 repositories.".into(),
+            "Name at most 100, or none for any.".into(),
+        );
+    }
+    for (index, address) in repositories.iter().enumerate() {
+        if let Err(error) = model::check_repository(address) {
+            return refuse(index, error.message, error.hint);
+        }
+    }
+    Ok(())
 }
 
 fn shown_once(app: &App, row: HookRow, secret: &vault::Secret) -> Hook {
@@ -222,5 +265,46 @@ impl From<HookRow> for Hook {
             address,
             secret,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    /// A service that listens there, and whose database is asked nothing.
+    async fn app(own: &str, public_url: Option<&str>) -> App {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("key");
+        vault::make_key_file(&key).expect("a key");
+        let vault = vault::Vault::open(&key).expect("a vault");
+        let database =
+            database::Database::connect("postgres://127.0.0.1:1/none", "test").await.expect("lazy");
+        let config =
+            Config { public_url: public_url.map(str::to_owned), behind_proxy: true, ..Config::default() };
+        App::new(config, own.parse().expect("an address"), database, vault, Default::default())
+    }
+
+    #[tokio::test]
+    async fn who_is_reached_by_others_makes_no_hook_without_a_name() {
+        let new = || NewHook {
+            name: "hub".to_owned(),
+            host: GitHost::Github,
+            repositories: Vec::new(),
+            secret: None,
+        };
+        let path = || HookPath { registry: "local".to_owned(), hook: "hub".to_owned() };
+        for own in ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420"] {
+            let app = app(own, None).await;
+            let made = create_hook(State(app.clone()), PathOf("local".to_owned()), SecretJsonOf(new())).await;
+            let rotated = rotate_hook(State(app), PathOf(path()), SecretJsonOf(RotateHook::default())).await;
+            for refused in [made.expect_err("refused"), rotated.expect_err("refused")] {
+                assert_eq!(refused.kind(), &kind::HOOK_INVALID);
+                assert!(refused.to_string().contains("--public-url"), "{refused}");
+            }
+        }
+        assert!(check_reached(&app("0.0.0.0:7420", Some("https://build.example")).await).is_ok());
+        assert!(check_reached(&app("127.0.0.1:7420", None).await).is_ok());
     }
 }

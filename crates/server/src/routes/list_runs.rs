@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use database::RunFilter;
 use model::{Cause, RunStatus};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::lookup::{find_registry, runs_address, show};
@@ -23,7 +22,7 @@ const LARGEST_LIMIT: u32 = 200;
 /// Where the runs of every registry are.
 const ALL: &str = "/v1/runs";
 
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     pub(crate) cursor: Option<String>,
@@ -125,35 +124,16 @@ pub(crate) async fn page(app: &App, registry: Option<&str>, query: &ListQuery) -
 }
 
 fn answer(address: &str, query: &ListQuery, page: RunPage) -> Response {
-    let link = page.next_cursor.as_ref().and_then(|next| {
-        let next = ListQuery { cursor: Some(next.clone()), ..query.clone() };
-        HeaderValue::from_str(&format!("<{address}?{}>; rel=\"next\"", next.text())).ok()
-    });
-    let mut response = Json(page).into_response();
-    if let Some(link) = link {
-        response.headers_mut().insert(header::LINK, link);
-    }
-    response
-}
-
-impl ListQuery {
-    /// As it is written in an address.
-    pub(crate) fn text(&self) -> String {
-        let Self { cursor, limit, status, task, cause, branch, commit } = self;
-        let named = [
-            ("limit", limit.map(|limit| limit.to_string())),
-            ("status", status.map(|status| status.to_string())),
-            ("task", task.clone()),
-            ("cause", cause.clone()),
-            ("branch", branch.clone()),
-            ("commit", commit.clone()),
-            ("cursor", cursor.clone()),
-        ];
-        let there = named.into_iter().filter_map(|(name, value)| {
-            Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
-        });
-        there.collect::<Vec<_>>().join("&")
-    }
+    let filters = [
+        ("status", query.status.map(RunStatus::as_str)),
+        ("task", query.task.as_deref()),
+        ("cause", query.cause.as_deref()),
+        ("branch", query.branch.as_deref()),
+        ("commit", query.commit.as_deref()),
+    ];
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    let link = page.next_cursor.as_ref().map(|next| cursor::link(address, limit, &filters, next));
+    (link.unwrap_or_default(), Json(page)).into_response()
 }
 
 pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {

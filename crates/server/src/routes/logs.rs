@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::follow::{self, Position};
 use super::lookup::{RunPath, find_run};
 use crate::App;
+use crate::http::auth::Caller;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
@@ -58,6 +59,7 @@ pub(crate) struct LogQuery {
 )]
 pub(crate) async fn read_log(
     State(app): State<App>,
+    caller: Caller,
     PathOf(path): PathOf<RunPath>,
     QueryOf(query): QueryOf<LogQuery>,
     headers: HeaderMap,
@@ -72,7 +74,7 @@ pub(crate) async fn read_log(
             None => Position { attempt: attempt.unwrap_or_else(|| run.attempt.max(1)), offset },
         };
         check_offset(&app, run.id, position).await?;
-        return Ok(follow::stream(app, registry, run, position));
+        return Ok(follow::stream(app, caller, registry, run, position));
     }
     let attempt = attempt.unwrap_or_else(|| run.attempt.max(1));
     let limit = limit(query.limit)?;

@@ -72,7 +72,7 @@ impl From<database::Error> for Problem {
         if let database::Error::SourceNotFound(source) = error {
             return Self::new(
                 &kind::SOURCE_NOT_FOUND,
-                format!("There is no complete upload {source}."),
+                format!("There is no complete upload {source} in this registry."),
                 "Upload the archive first: `POST …/sources` answers its id.",
             )
             .in_field("source");
@@ -111,9 +111,11 @@ pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
             row.skipped.iter().find(|skipped| format!("{}:{}", skipped.repository, skipped.tag) == name);
         found.map(|skipped| TagSkipped { superseded_by: skipped.superseded_by })
     };
+    // Where it was pushed to, the registry may be no longer.
+    let address = row.address.unwrap_or_else(|| registry.address.clone());
     let image = |name: &String| {
         let name = with_tag(name);
-        let reference = format!("{}/{name}", registry.address);
+        let reference = format!("{address}/{name}");
         Image { reference, digest: digest.clone(), tag_skipped: skipped(&name) }
     };
     Run {

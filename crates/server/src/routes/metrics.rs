@@ -19,6 +19,8 @@ use crate::http::problem::Problem;
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
+/// Seconds; the long ones are for receivers that were away.
+const LAGS: [f64; 9] = [0.1, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 7200.0, 86400.0];
 /// Seconds. The long ones are for `Prefer: wait`.
 const BUCKETS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 75.0];
 
@@ -31,10 +33,13 @@ pub(crate) struct Metrics {
     rescued: IntCounterVec,
     deliveries: IntCounterVec,
     reports: IntCounterVec,
+    report_seconds: HistogramVec,
+    report_lag_seconds: HistogramVec,
     outbox_waiting: IntGauge,
     outbox_oldest_seconds: IntGauge,
     runs: IntGaugeVec,
     queue_oldest_seconds: IntGauge,
+    leases_expired: IntGauge,
     workers: IntGauge,
     slots: IntGauge,
 }
@@ -97,6 +102,19 @@ impl Metrics {
                 Opts::new("reports_total", "What others were told of runs, by kind and outcome"),
                 &["kind", "outcome"],
             )?,
+            report_seconds: HistogramVec::new(
+                HistogramOpts::new("report_seconds", "A try to tell others of a run, until it was answered")
+                    .buckets(BUCKETS.to_vec()),
+                &["kind"],
+            )?,
+            report_lag_seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "report_lag_seconds",
+                    "From what became of a run until others heard of it",
+                )
+                .buckets(LAGS.to_vec()),
+                &["kind"],
+            )?,
             outbox_waiting: IntGauge::new("outbox_waiting", "Reports that are not sent yet")?,
             outbox_oldest_seconds: IntGauge::new("outbox_oldest_seconds", "Age of the oldest of them")?,
             runs: IntGaugeVec::new(
@@ -104,6 +122,10 @@ impl Metrics {
                 &["status"],
             )?,
             queue_oldest_seconds: IntGauge::new("queue_oldest_seconds", "Age of the oldest queued run")?,
+            leases_expired: IntGauge::new(
+                "leases_expired",
+                "Runs whose holder's lease ran out and that were not taken from it yet",
+            )?,
             workers: IntGauge::new("workers", "Workers that gave a sign of life lately")?,
             slots: IntGauge::new("worker_slots", "Runs that those workers can do at the same time")?,
             registry,
@@ -124,6 +146,8 @@ impl Metrics {
             }
         }
         for kind in ["commit_status", "webhook"] {
+            self.report_seconds.with_label_values(&[kind]);
+            self.report_lag_seconds.with_label_values(&[kind]);
             for outcome in ["sent", "retried", "given_up"] {
                 self.reports.with_label_values(&[kind, outcome]);
             }
@@ -139,10 +163,13 @@ impl Metrics {
         registry.register(Box::new(self.rescued.clone()))?;
         registry.register(Box::new(self.deliveries.clone()))?;
         registry.register(Box::new(self.reports.clone()))?;
+        registry.register(Box::new(self.report_seconds.clone()))?;
+        registry.register(Box::new(self.report_lag_seconds.clone()))?;
         registry.register(Box::new(self.outbox_waiting.clone()))?;
         registry.register(Box::new(self.outbox_oldest_seconds.clone()))?;
         registry.register(Box::new(self.runs.clone()))?;
         registry.register(Box::new(self.queue_oldest_seconds.clone()))?;
+        registry.register(Box::new(self.leases_expired.clone()))?;
         registry.register(Box::new(self.workers.clone()))?;
         registry.register(Box::new(self.slots.clone()))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
@@ -175,12 +202,17 @@ impl Metrics {
         self.deliveries.with_label_values(&[host.as_str(), outcome]).inc();
     }
 
-    pub(crate) fn reported(&self, report: &Report, outcome: &str) {
-        let kind = match report {
-            Report::CommitStatus => "commit_status",
-            Report::Webhook { .. } => "webhook",
-        };
-        self.reports.with_label_values(&[kind, outcome]).inc();
+    pub(crate) fn reported(&self, report: &Report, outcome: &str, how_many: u64) {
+        self.reports.with_label_values(&[word(report), outcome]).inc_by(how_many);
+    }
+
+    pub(crate) fn report_tried(&self, report: &Report, took: Duration) {
+        self.report_seconds.with_label_values(&[word(report)]).observe(took.as_secs_f64());
+    }
+
+    /// `seconds` by the database's clock.
+    pub(crate) fn report_heard(&self, report: &Report, seconds: f64) {
+        self.report_lag_seconds.with_label_values(&[word(report)]).observe(seconds);
     }
 
     fn outbox(&self, waiting: i64, oldest_seconds: i64) {
@@ -197,8 +229,16 @@ impl Metrics {
             self.runs.with_label_values(&[status]).set(runs);
         }
         self.queue_oldest_seconds.set(statistics.oldest_seconds);
+        self.leases_expired.set(statistics.expired);
         self.workers.set(statistics.workers);
         self.slots.set(statistics.slots);
+    }
+}
+
+fn word(report: &Report) -> &'static str {
+    match report {
+        Report::CommitStatus => "commit_status",
+        Report::Webhook { .. } => "webhook",
     }
 }
 

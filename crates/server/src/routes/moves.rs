@@ -12,8 +12,9 @@ use tokio_stream::wrappers::BroadcastStream;
 use crate::App;
 use crate::http::auth::Caller;
 
-/// Until the reader goes or the server stops.
+/// Until the reader goes, its token ends or the server stops.
 pub(crate) fn stream(app: &App, caller: Caller) -> Response {
+    let end = end(app.clone(), caller.clone());
     let hints = BroadcastStream::new(app.changes.moves());
     let events = hints.filter_map(move |hint| match hint {
         Ok(Some(moved)) if caller.sees(&moved.registry) => {
@@ -24,9 +25,19 @@ pub(crate) fn stream(app: &App, caller: Caller) -> Response {
         // The connection to the database was lost for a while, or this reader was slow.
         Ok(None) | Err(_) => Some(Ok(Event::default().event("missed").data("{}"))),
     });
-    let stop = app.stop.clone();
-    let until_stopped = futures_util::StreamExt::take_until(events, async move { stop.cancelled().await });
-    Sse::new(until_stopped)
+    Sse::new(futures_util::StreamExt::take_until(events, end))
         .keep_alive(KeepAlive::new().interval(app.config().ping).text("ping"))
         .into_response()
+}
+
+async fn end(app: App, caller: Caller) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(app.config().ping) => {}
+            () = app.stop.cancelled() => return,
+        }
+        if !caller.is_still_good(&app).await {
+            return;
+        }
+    }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::http::extract::without_values;
 use crate::http::kind;
 use crate::http::problem::Problem;
 
@@ -17,11 +18,50 @@ pub(crate) fn patched<T: Serialize + DeserializeOwned>(
 ) -> Result<T, Problem> {
     let internal = |error: serde_json::Error| Problem::new(&kind::INTERNAL, error.to_string(), "");
     let mut value = serde_json::to_value(before).map_err(internal)?;
-    merge(&mut value, Value::Object(patch));
-    serde_json::from_value(value).map_err(|error| {
+    let refuse = |error: serde_json::Error| {
         let hint = "The body is a JSON merge patch: fields that are there replace, `null` removes. /openapi.json has the schema.";
-        Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {error}."), hint).in_field("body")
-    })
+        let said = without_values(&error.to_string());
+        Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {said}."), hint)
+            .in_field("body")
+    };
+    let mut removed = Vec::new();
+    nulls(&patch, &mut Vec::new(), &mut removed);
+    merge(&mut value, Value::Object(patch));
+    for path in removed.iter().take(MOST) {
+        if let Some(error) = unknown::<T>(&value, path) {
+            return Err(refuse(error));
+        }
+    }
+    serde_json::from_value(value).map_err(refuse)
+}
+
+/// Nulls of a patch that are looked at one by one.
+const MOST: usize = 100;
+
+/// Where a patch says null.
+fn nulls(patch: &Map<String, Value>, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    for (name, value) in patch {
+        path.push(name.clone());
+        match value {
+            Value::Null => found.push(path.clone()),
+            Value::Object(inner) => nulls(inner, path, found),
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+/// Whether a thing has no such field at all, so that removing it is a slip of the pen: as a null it would be read
+/// as an unknown one. What the other variants of a tagged thing have may be removed.
+fn unknown<T: DeserializeOwned>(value: &Value, path: &[String]) -> Option<serde_json::Error> {
+    let mut value = value.clone();
+    let (name, parents) = path.split_last()?;
+    let parent = parents.iter().try_fold(&mut value, |parent, name| parent.get_mut(name))?.as_object_mut()?;
+    if parent.contains_key("type") {
+        return None;
+    }
+    parent.insert(name.clone(), Value::Null);
+    serde_json::from_value::<T>(value).err().filter(|error| error.to_string().starts_with("unknown field"))
 }
 
 fn merge(target: &mut Value, patch: Value) {
@@ -64,6 +104,15 @@ mod tests {
             merge(&mut merged, patch.clone());
             assert_eq!(merged, result, "{target} {patch}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_removed_in_silence() {
+        let before = crate::api::HookPatch { repositories: Some(vec!["https://git.example/a".to_owned()]) };
+        let patch = |value: Value| patched(&before, value.as_object().cloned().unwrap_or_default());
+        assert!(patch(json!({ "repos": null })).is_err());
+        assert_eq!(patch(json!({ "repositories": null })).ok().and_then(|after| after.repositories), None);
+        assert!(patch(json!({})).ok().and_then(|after| after.repositories).is_some());
     }
 
     #[test]

@@ -1,35 +1,53 @@
 //! `POST /hooks/{hook}`: a delivery of a git host. It is verified and stored; the inbox works it off.
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use database::{NewDelivery, Received};
-use model::HookId;
+use database::{HookSecrets, NewDelivery, Received};
+use model::{GitHost, HookId};
 use serde::Serialize;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::hooks::sealed_name;
 use crate::App;
 use crate::http::extract::PathOf;
+use crate::http::intake::{self, Taken};
 use crate::http::kind;
 use crate::http::problem::Problem;
 
-/// Headers that hold a secret, or that a proxy added: they are not kept.
-const NOT_KEPT: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "x-gitlab-token",
-    "proxy-authorization",
-    "x-hub-signature",
-    "x-hub-signature-256",
-    "x-gitea-signature",
-    "x-forgejo-signature",
+/// Headers that are kept: what a host says of a delivery, and what it is read by. Any other may hold somebody's
+/// secret, such as the key of a gateway that a sender passes.
+const KEPT: [&str; 21] = [
+    "content-type",
+    "user-agent",
+    "idempotency-key",
+    "webhook-id",
+    "webhook-timestamp",
+    "x-github-delivery",
+    "x-github-event",
+    "x-github-event-type",
+    "x-github-hook-id",
+    "x-github-hook-installation-target-id",
+    "x-github-hook-installation-target-type",
+    "x-gitea-delivery",
+    "x-gitea-event",
+    "x-gitea-event-type",
+    "x-forgejo-delivery",
+    "x-forgejo-event",
+    "x-forgejo-event-type",
+    "x-gitlab-event",
+    "x-gitlab-event-uuid",
+    "x-gitlab-instance",
+    "x-gitlab-webhook-uuid",
 ];
-/// The rest of a request's headers is cut to so many.
+/// The same one may come many times.
 const HEADERS: usize = 60;
+/// Bytes from which on a delivery is verified on a thread of its own.
+const ASIDE: usize = 256 * 1024;
 
 /// What became of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,25 +74,29 @@ pub(crate) struct ReceivedBody {
         (status = 200, description = "It came before", body = ReceivedBody),
         (status = 401, description = "`signature_refused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`hook_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "`request_timeout`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_requests`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy`: too many large ones at once", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn receive(
     State(app): State<App>,
     PathOf(hook): PathOf<Uuid>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Body,
 ) -> Result<Response, Problem> {
     let hook = HookId(hook);
-    app.limits.of_hook(hook)?;
-    let body = body.map_err(|rejection| too_large(&app, &rejection))?;
-    let found = app.database.hook_secrets(hook).await?.ok_or_else(unknown)?;
+    let (found, body) = match admit(&app, hook).await {
+        Ok(found) => (found, app.intake.take(&headers, body).await?),
+        Err(problem) => {
+            intake::throw_away(body);
+            return Err(problem);
+        }
+    };
     let name = sealed_name(hook);
-    let secrets =
-        found.sealed.iter().map(|sealed| app.vault.unseal(&name, sealed)).collect::<Result<Vec<_>, _>>()?;
-    let secrets: Vec<&str> = secrets.iter().map(vault::Secret::expose).collect();
-    let headers = as_sent(&headers);
-    let delivery = triggers::Delivery { headers: &headers, body: &body };
-    let verified = triggers::verify(found.hook.host, &secrets, &delivery, found.now);
+    let secrets = opened(&app, &name, &found.sealed)?;
+    let sent = Sent { host: found.hook.host, secrets, headers: as_sent(&headers), body };
+    let (sent, verified) = sent.verify(found.now).await?;
     let verified = verified.map_err(|refused| {
         app.metrics.delivered(found.hook.host, "refused");
         let failure = refused.failure();
@@ -86,17 +108,19 @@ pub(crate) async fn receive(
         );
         Problem::new(&kind::SIGNATURE_REFUSED, failure.message, failure.hint)
     })?;
+    let (body, _reserved) = sent.body.into_parts();
     let new = NewDelivery {
         registry: found.hook.registry,
         hook,
         sender_id: verified.delivery_id,
         event: verified.event,
-        headers: headers
+        headers: sent
+            .headers
             .into_iter()
-            .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()))
+            .filter(|(name, _)| KEPT.contains(&name.as_str()))
             .take(HEADERS)
             .collect(),
-        body: body.into(),
+        body,
     };
     let (status, delivery, again) = match app.database.receive_delivery(&new).await? {
         Received::New(delivery) => (StatusCode::ACCEPTED, delivery, false),
@@ -105,6 +129,56 @@ pub(crate) async fn receive(
     app.metrics.delivered(found.hook.host, if again { "again" } else { "stored" });
     app.inbox.notify_one();
     Ok((status, Json(ReceivedBody { delivery: delivery.0, again })).into_response())
+}
+
+/// The present secret, and the one before where it can be opened: it is of no use to refuse everything for its sake.
+fn opened(app: &App, name: &str, sealed: &[Vec<u8>]) -> Result<Vec<vault::Secret>, vault::Error> {
+    let mut sealed = sealed.iter().map(|sealed| app.vault.unseal(name, sealed));
+    let present = sealed.next().transpose()?;
+    let before = sealed.filter_map(|before| {
+        before.inspect_err(|error| tracing::warn!(%error, "a hook's old secret can't be opened")).ok()
+    });
+    Ok(present.into_iter().chain(before).collect())
+}
+
+/// A hook that may have another delivery. Nothing of a body is read before, and nothing is remembered of an address
+/// at which there is no hook: anybody can make those up.
+async fn admit(app: &App, hook: HookId) -> Result<HookSecrets, Problem> {
+    let found = app.database.hook_secrets(hook).await?.ok_or_else(unknown)?;
+    app.limits.of_hook(hook)?;
+    Ok(found)
+}
+
+/// A delivery whose sender is not known yet.
+struct Sent {
+    host: GitHost,
+    secrets: Vec<vault::Secret>,
+    headers: Vec<(String, String)>,
+    body: Taken,
+}
+
+impl Sent {
+    /// Whether the sender knows a secret. Reading through many megabytes would hold up the other requests of a
+    /// thread.
+    async fn verify(
+        self,
+        now: OffsetDateTime,
+    ) -> Result<(Self, Result<triggers::Verified, triggers::Refused>), Problem> {
+        let is_small = self.body.bytes.len() < ASIDE;
+        let verify = move || {
+            let secrets: Vec<&str> = self.secrets.iter().map(vault::Secret::expose).collect();
+            let delivery = triggers::Delivery { headers: &self.headers, body: &self.body.bytes };
+            let verified = triggers::verify(self.host, &secrets, &delivery, now);
+            (self, verified)
+        };
+        if is_small {
+            return Ok(verify());
+        }
+        let verified = tokio::task::spawn_blocking(verify).await;
+        verified.map_err(|error| {
+            Problem::new(&kind::INTERNAL, format!("The delivery was not verified: {error}."), "")
+        })
+    }
 }
 
 fn as_sent(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -118,12 +192,4 @@ fn unknown() -> Problem {
         "There is no hook at this address.",
         "`slipway hook create` makes one, and shows its address once.",
     )
-}
-
-fn too_large(app: &App, rejection: &axum::extract::rejection::BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let limit = app.config().delivery_limit;
-        return Problem::new(&kind::BODY_TOO_LARGE, format!("A delivery has at most {limit} bytes."), "");
-    }
-    Problem::new(&kind::BODY_BROKEN, rejection.body_text(), "Deliver it again.")
 }

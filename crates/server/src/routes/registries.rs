@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use database::{Deleted, NewRegistry as NewRow};
-use model::{CredentialKind, Notify, SignIn};
+use database::{CredentialRow, Deleted, NewRegistry as NewRow};
+use model::{CredentialKind, Notify, Role, SignIn};
 use serde_json::{Map, Value};
 
 use super::lookup::find_registry;
 use super::patch::patched;
 use crate::App;
-use crate::api::{NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
+use crate::api::{GoneReceiver, NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
 use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::kind;
@@ -39,7 +39,8 @@ pub(crate) async fn get_registry(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
 ) -> Result<Json<Registry>, Problem> {
-    Ok(Json(find_registry(&app, &registry).await?.into()))
+    let registry: Registry = find_registry(&app, &registry).await?.into();
+    Ok(Json(with_gone_receivers(&app, registry).await?))
 }
 
 /// Add a registry.
@@ -71,32 +72,47 @@ pub(crate) async fn create_registry(
 
 /// Change a registry.
 ///
-/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well.
+/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well; those that
+/// were pushed are shown with the address they were pushed to. `address`, `plain_http` and `sign_in` say whose
+/// identity goes where: only a token for every registry changes them.
 #[utoipa::path(patch, path = "/v1/registries/{registry}", tag = "registries", operation_id = "changeRegistry",
     params(("registry" = String, Path, example = "local")),
     request_body = RegistryPatch,
     responses(
         (status = 200, description = "Changed", body = Registry),
+        (status = 403, description = "`other_registry`: the token is for one registry", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`registry_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn change_registry(
     State(app): State<App>,
+    caller: Caller,
     PathOf(registry): PathOf<String>,
     JsonOf(patch): JsonOf<Map<String, Value>>,
 ) -> Result<Json<Registry>, Problem> {
     let there = find_registry(&app, &registry).await?;
+    let names_receivers = patch.contains_key("notify");
     let before = RegistryChange {
         address: there.address,
         plain_http: there.plain_http,
         sign_in: there.sign_in,
         notify: there.notify,
     };
-    let RegistryChange { address, plain_http, sign_in, notify } = patched(&before, patch)?;
+    let change: RegistryChange = patched(&before, patch)?;
+    let goes_where =
+        |registry: &RegistryChange| (registry.address.clone(), registry.plain_http, registry.sign_in.clone());
+    if goes_where(&change) != goes_where(&before) {
+        caller.check(Role::Administrator, None)?;
+    }
+    let RegistryChange { address, plain_http, sign_in, notify } = change;
     let row = NewRow { name: there.name, address, plain_http, sign_in, notify };
     validate(&app, &row).await?;
     app.database.update_registry(&row).await?;
-    Ok(Json(find_registry(&app, &registry).await?.into()))
+    if names_receivers {
+        receivers_named(&app, &row.name, &row.notify).await?;
+    }
+    let registry: Registry = find_registry(&app, &registry).await?.into();
+    Ok(Json(with_gone_receivers(&app, registry).await?))
 }
 
 /// Remove a registry.
@@ -142,6 +158,14 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
     if let Err((message, hint)) = check_address(&row.address) {
         return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("address"));
     }
+    if row.sign_in.is_azures() && row.plain_http && !is_loopback(&row.address) {
+        return Err(Problem::new(
+            &kind::REGISTRY_INVALID,
+            "An identity of Azure's is not sent over plain http.",
+            "Leave `plain_http` out, or sign in with user and password.",
+        )
+        .in_field("sign_in"));
+    }
     if let Some(name) = row.sign_in.credential() {
         let found = app.database.get_credential(&row.name, name).await?;
         let wrong = match found {
@@ -167,6 +191,11 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
 
 /// `host[:port]`: what is wrong with it, and what to write.
 fn check_address(address: &str) -> Result<(), (String, String)> {
+    if address.contains('@') {
+        let hint =
+            "Write a host's name alone; how to sign in is `sign_in`, with a credential that is kept apart.";
+        return Err(("The address carries a user or a password.".to_owned(), hint.to_owned()));
+    }
     let shown: String = address.chars().take(200).collect();
     if let Some((scheme, rest)) = address.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
@@ -204,6 +233,15 @@ fn check_address(address: &str) -> Result<(), (String, String)> {
         return Err((format!("`{shown}` is an incomplete name: it has no domain."), hint));
     }
     Ok(())
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = match address.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => address,
+    };
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn is_host_name(host: &str) -> bool {
@@ -249,7 +287,19 @@ pub(crate) async fn check_notify(
     Ok(())
 }
 
-/// That a credential is there and of its kind.
+/// Whoever names receivers wants them told, also if they were gone.
+pub(crate) async fn receivers_named(app: &App, registry: &str, notify: &[Notify]) -> Result<(), Problem> {
+    let urls: Vec<String> = notify.iter().map(|target| target.url.clone()).collect();
+    Ok(app.database.receivers_named(registry, &urls).await?)
+}
+
+async fn with_gone_receivers(app: &App, registry: Registry) -> Result<Registry, Problem> {
+    let gone = app.database.gone_receivers(&registry.name).await?;
+    let gone = gone.into_iter().map(|gone| GoneReceiver { url: gone.url, since: gone.since });
+    Ok(Registry { gone_receivers: gone.collect(), ..registry })
+}
+
+/// The credential, where it is there and of its kind.
 pub(crate) async fn check_credential(
     app: &App,
     registry: &str,
@@ -257,9 +307,9 @@ pub(crate) async fn check_credential(
     wanted: CredentialKind,
     kind: &'static kind::Kind,
     field: &str,
-) -> Result<(), Problem> {
+) -> Result<CredentialRow, Problem> {
     let message = match app.database.get_credential(registry, name).await? {
-        Some(found) if found.kind == wanted => return Ok(()),
+        Some(found) if found.kind == wanted => return Ok(found),
         Some(found) => format!(
             "The credential `{name}` is of kind `{}`, not `{}`.",
             found.kind.as_str(),
@@ -277,7 +327,8 @@ pub(crate) async fn check_credential(
 impl From<database::Registry> for Registry {
     fn from(row: database::Registry) -> Self {
         let database::Registry { name, address, plain_http, sign_in, notify, created_at, updated_at } = row;
-        Self { name, address, plain_http, sign_in, notify, created_at, updated_at }
+        let gone_receivers = Vec::new();
+        Self { name, address, plain_http, sign_in, notify, created_at, updated_at, gone_receivers }
     }
 }
 
@@ -303,9 +354,11 @@ mod tests {
             ("-x.example", "host's name"),
             ("a b.example", "host's name"),
             ("user@host.example", "host's name"),
+            ("https://user:geheim@host.example", "host's name"),
         ] {
             let (message, said) = check_address(bad).expect_err(bad);
             assert!(said.contains(hint), "{bad}: {message} {said}");
+            assert!(!format!("{message}{said}").contains("geheim"), "{message} {said}");
         }
     }
 }

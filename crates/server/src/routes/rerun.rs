@@ -2,18 +2,17 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use database::{CreateRun, NewRun as NewRow};
-use model::{Rerun, RunId};
-use uuid::Uuid;
+use database::NewRun as NewRow;
+use model::Rerun;
 
-use super::create_run::{check_spec, created, key_reused};
+use super::create_run::{answered, check_spec};
 use super::lookup::{RunPath, find_run};
 use crate::App;
 use crate::api::Run;
 use crate::http::auth::Caller;
 use crate::http::extract::PathOf;
 use crate::http::problem::Problem;
-use crate::new_run::notify_of;
+use crate::new_run::{fill_images, notify_of};
 
 /// Do a run once more.
 ///
@@ -41,15 +40,11 @@ pub(crate) async fn rerun(
     };
     // What a run of it used, it may use again: the same source with the same credentials.
     let mut row = NewRow::quick(&registry.name, run.spec);
-    row.id = RunId(Uuid::now_v7());
     row.notify = notify_of(&registry, task.as_ref().map_or(&[], |task| &task.spec.notify));
     row.task = task.map(|task| (task.id, task.name));
     row.cause = run.cause.again(Rerun { of: run.id, by: caller.name().to_owned() });
     row.trust = run.trust;
     row.max_attempts = run.max_attempts;
-    crate::new_run::fill_images(&mut row, &registry)?;
-    match app.database.create_run(row).await? {
-        CreateRun::Created(run) | CreateRun::Replayed(run) => Ok(created(&registry, run, false)),
-        CreateRun::KeyReused => Err(key_reused()),
-    }
+    fill_images(&mut row, &registry)?;
+    answered(&registry, app.database.create_run(row).await?)
 }

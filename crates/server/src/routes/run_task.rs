@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use database::{CreateRun, NewRun as NewRow};
+use database::NewRun as NewRow;
 use model::{BuildSpec, Cause, Trust};
 
-use super::create_run::{check_spec, created, key_reused};
+use super::create_run::{answered, check_spec, replayed};
 use super::idempotency::IdempotencyKey;
 use super::lookup::find_registry;
 use super::patch::patched;
@@ -15,7 +15,7 @@ use crate::api::{Build, NewTaskRun, Run};
 use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf};
 use crate::http::problem::Problem;
-use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
+use crate::new_run::{check_use_of_credentials, fill_images, leave_out_registry, notify_of};
 
 /// Run a task.
 ///
@@ -43,10 +43,14 @@ pub(crate) async fn run_task(
     JsonOf(new): JsonOf<NewTaskRun>,
 ) -> Result<Response, Problem> {
     let registry = find_registry(&app, &path.registry).await?;
-    let task = find_task(&app, &path).await?;
     let idempotency = IdempotencyKey::of(&headers, &(&path.task, &new))?;
+    if let Some(made) = replayed(&app, &registry, idempotency.as_ref()).await? {
+        return answered(&registry, made);
+    }
+    let task = find_task(&app, &path).await?;
     let build = patched(&Build::from(task.spec.build.clone()), new.build.unwrap_or_default())?;
-    let spec = BuildSpec::from(build);
+    let mut spec = BuildSpec::from(build);
+    leave_out_registry(&mut spec.images, &registry);
     check_spec(&app, &registry.name, &spec).await?;
     check_use_of_credentials(&caller, Some(&task.spec.build), &spec)?;
     let mut row = NewRow::quick(&registry.name, spec);
@@ -56,9 +60,5 @@ pub(crate) async fn run_task(
     row.notify = notify_of(&registry, &task.spec.notify);
     row.idempotency = idempotency.map(|i| (i.key, i.request));
     fill_images(&mut row, &registry)?;
-    match app.database.create_run(row).await? {
-        CreateRun::Created(run) => Ok(created(&registry, run, false)),
-        CreateRun::Replayed(run) => Ok(created(&registry, run, true)),
-        CreateRun::KeyReused => Err(key_reused()),
-    }
+    answered(&registry, app.database.create_run(row).await?)
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use database::{Changed, TaskRow};
+use database::{Changed, CredentialRow, TaskRow};
 use model::{CredentialKind, SourceSpec, TaskSpec};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,12 +14,14 @@ use super::list_runs::limit;
 use super::lookup::find_registry;
 use super::names::check_name;
 use super::patch::patched;
-use super::registries::{check_credential, check_notify};
+use super::registries::{check_credential, check_notify, receivers_named};
 use crate::App;
 use crate::api::{NewTask, Task, TaskChange, TaskPage, TaskPatch};
+use crate::git_key;
 use crate::http::extract::{JsonOf, PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
+use crate::new_run::leave_out_registry;
 
 /// `{registry}/tasks/{task}`
 #[derive(Debug, Deserialize)]
@@ -43,22 +45,33 @@ pub(crate) struct ListQuery {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
     responses(
-        (status = 200, description = "A page, by name", body = TaskPage),
+        (status = 200, description = "A page, by name", body = TaskPage, headers(
+            ("Link" = Option<String>, description = "The next page, `rel=\"next\"`; absent on the last one")
+        )),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn list_tasks(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
     QueryOf(query): QueryOf<ListQuery>,
-) -> Result<Json<TaskPage>, Problem> {
+) -> Result<Response, Problem> {
     let registry = find_registry(&app, &registry).await?;
     let limit = limit(query.limit)?;
+    let page = page(&app, &registry.name, &query).await?;
+    let address = format!("/v1/registries/{}/tasks", registry.name);
+    let link = page.next_cursor.as_ref().map(|next| cursor::link(&address, limit, &[], next));
+    Ok((link.unwrap_or_default(), Json(page)).into_response())
+}
+
+/// A page of a registry's tasks.
+pub(crate) async fn page(app: &App, registry: &str, query: &ListQuery) -> Result<TaskPage, Problem> {
+    let limit = limit(query.limit)?;
     let after = query.cursor.as_deref().map(cursor::read_text).transpose()?;
-    let mut rows = app.database.list_tasks(&registry.name, after.as_deref(), limit + 1).await?;
+    let mut rows = app.database.list_tasks(registry, after.as_deref(), limit + 1).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| cursor::write_text(&row.name));
-    Ok(Json(TaskPage { tasks: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    Ok(TaskPage { tasks: rows.into_iter().map(Into::into).collect(), next_cursor })
 }
 
 /// Make a task.
@@ -83,7 +96,8 @@ pub(crate) async fn create_task(
     let registry = find_registry(&app, &registry).await?;
     let NewTask { name, build, enabled, triggers, notify } = new;
     check_name(&name)?;
-    let spec = TaskSpec { build: build.into(), enabled, triggers, notify };
+    let mut spec = TaskSpec { build: build.into(), enabled, triggers, notify };
+    leave_out_registry(&mut spec.build.images, &registry);
     validate(&app, &registry.name, &spec).await?;
     let repository = spec.build.source.repository();
     let made = app.database.create_task(&registry.name, &name, &spec, repository.as_deref()).await?;
@@ -91,6 +105,7 @@ pub(crate) async fn create_task(
         let detail = format!("There is a task `{name}` already.");
         Problem::new(&kind::ALREADY_EXISTS, detail, "PATCH changes it.").in_field("name")
     })?;
+    receivers_named(&app, &registry.name, &spec.notify).await?;
     Ok(tagged(StatusCode::CREATED, made))
 }
 
@@ -131,6 +146,7 @@ pub(crate) async fn change_task(
     headers: HeaderMap,
     JsonOf(patch): JsonOf<Map<String, Value>>,
 ) -> Result<Response, Problem> {
+    let registry = find_registry(&app, &path.registry).await?;
     // Without If-Match a change that came between is no reason to fail: the patch is applied to it.
     for _ in 0..5 {
         let there = find_task(&app, &path).await?;
@@ -141,11 +157,17 @@ pub(crate) async fn change_task(
             }
         }
         let change: TaskChange = patched(&TaskChange::from(there.spec), patch.clone())?;
-        let spec = TaskSpec::from(change);
+        let mut spec = TaskSpec::from(change);
+        leave_out_registry(&mut spec.build.images, &registry);
         validate(&app, &there.registry, &spec).await?;
         let repository = spec.build.source.repository();
         match app.database.update_task(there.id, there.version, &spec, repository.as_deref()).await? {
-            Changed::Yes(row) => return Ok(tagged(StatusCode::OK, *row)),
+            Changed::Yes(row) => {
+                if patch.contains_key("notify") {
+                    receivers_named(&app, &row.registry, &spec.notify).await?;
+                }
+                return Ok(tagged(StatusCode::OK, *row));
+            }
             Changed::NotFound => return Err(task_not_found(&path.task)),
             Changed::Outdated => {}
         }
@@ -225,13 +247,37 @@ pub(crate) async fn check_build_credentials(
 ) -> Result<(), Problem> {
     if let Some(name) = &build.source_credential {
         let field = format!("{prefix}source_credential");
-        check_credential(app, registry, name, CredentialKind::Git, kind, &field).await?;
+        let found = check_credential(app, registry, name, CredentialKind::Git, kind, &field).await?;
+        check_fits(&build.source, &found)
+            .map_err(|(message, hint)| Problem::new(kind, message, hint).in_field(field))?;
     }
     for (id, name) in &build.secrets {
         check_credential(app, registry, name, CredentialKind::Build, kind, &format!("{prefix}secrets.{id}"))
             .await?;
     }
     Ok(())
+}
+
+/// A source over ssh wants a key, and one of its host's; any other wants none.
+fn check_fits(source: &SourceSpec, credential: &CredentialRow) -> Result<(), (String, String)> {
+    let SourceSpec::Git { .. } = source else { return Ok(()) };
+    let name = &credential.name;
+    match (source.ssh(), &credential.known_hosts) {
+        (Some(_), None) => Err((
+            format!("The credential `{name}` is a token, and the source is fetched over ssh."),
+            "Name one that holds a private key and host keys, or write the address with https://.".to_owned(),
+        )),
+        (None, Some(_)) => Err((
+            format!("The credential `{name}` is a key for ssh, and the source's address is none of ssh."),
+            "Write the address as git@host:path or ssh://git@host/path, or name a credential with a token."
+                .to_owned(),
+        )),
+        (Some(address), Some(hosts)) if !git_key::knows(hosts, &address) => Err((
+            format!("The credential `{name}` holds no host key for {}.", address.known_as()),
+            git_key::HOW_TO_PIN.to_owned(),
+        )),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
 }
 
 fn etag(version: i32) -> String {

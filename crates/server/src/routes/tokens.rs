@@ -57,11 +57,19 @@ pub(crate) async fn create_token(
             "1 second to 10 years; leave it out for ever.",
         );
     }
+    if app.database.would_outlive(caller.id(), new.expires_in_seconds).await? {
+        return refuse(
+            "expires_in_seconds",
+            "It would outlive the token that makes it.",
+            "Give it a time that ends before, or make it with a token that lasts.",
+        );
+    }
     if let Some(registry) = &new.registry {
         find_registry(&app, registry).await?;
     }
     let token = vault::Token::random().map_err(|error| {
-        Problem::new(&kind::INTERNAL, format!("The system gives no random bytes: {error}."), "")
+        let hint = "Look at the machine: nothing that is secret can be made without them.";
+        Problem::new(&kind::INTERNAL, format!("The system gives no random bytes: {error}."), hint)
     })?;
     let row = NewRow {
         name: new.name,

@@ -39,9 +39,9 @@ pub(crate) async fn upload_source(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<SourceUpload>), Problem> {
-    find_registry(&app, &registry).await?;
+    let registry = find_registry(&app, &registry).await?;
     refuse_known_length(&app, &headers)?;
-    let id = app.database.create_source().await?;
+    let id = app.database.create_source(&registry.name).await?;
     let mut upload =
         Upload { app: &app, id, sequence: 0, size: 0, hash: Sha256::new(), pending: BytesMut::new() };
     upload.receive(body.into_data_stream()).await?;

@@ -151,6 +151,20 @@ async fn a_token_sees_its_registry_and_ends_when_it_should() {
     let tokens: Value = other.get(world.url("/v1/tokens")).send().await.unwrap().json().await.unwrap();
     assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1, "only those of its registry: {tokens}");
     assert!(!tokens.to_string().contains(text), "the text is shown once");
+    let own = world.db.text("SELECT id::text FROM slipway.tokens WHERE registry IS NULL").await.unwrap();
+    for request in [
+        other.get(world.url(&format!("/v1/tokens/{own}"))),
+        other.delete(world.url(&format!("/v1/tokens/{own}"))),
+    ] {
+        let (status, kind, _) = problem(request.send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (404, "token_not_found"), "another's token is not there for it");
+    }
+    let (lasts, longer) = (None, Some(120));
+    for (expires, status) in [(lasts, 422), (longer, 422), (Some(30), 201)] {
+        let new = serde_json::json!({ "name": "next", "role": "reader", "registry": "other", "expires_in_seconds": expires });
+        let made = other.post(world.url("/v1/tokens")).json(&new).send().await.unwrap();
+        assert_eq!(made.status(), status, "none outlives the token that made it: {expires:?}");
+    }
     let more = serde_json::json!({ "name": "more", "role": "reader" });
     let (status, kind, _) =
         problem(other.post(world.url("/v1/tokens")).json(&more).send().await.unwrap()).await;
@@ -173,6 +187,37 @@ async fn a_token_sees_its_registry_and_ends_when_it_should() {
         .await
         .unwrap();
     assert!(!stored.contains(text));
+}
+
+#[tokio::test]
+async fn who_has_one_registry_does_not_say_where_it_is_and_who_signs_in_there() {
+    let world = World::new().await;
+    let own = client(Some(&token(&world.db, Role::Administrator, Some("local")).await));
+    let patch = async |client: &reqwest::Client, body: serde_json::Value| {
+        client.patch(world.url("/v1/registries/local")).json(&body).send().await.unwrap()
+    };
+    for change in [
+        serde_json::json!({ "address": "evil.example" }),
+        serde_json::json!({ "plain_http": false }),
+        serde_json::json!({ "sign_in": { "type": "managed_identity" } }),
+        serde_json::json!({ "notify": [], "address": "evil.example" }),
+    ] {
+        let (status, kind, said) = problem(patch(&own, change.clone()).await).await;
+        assert_eq!((status, kind.as_str()), (403, "other_registry"), "{change}: {said}");
+    }
+    let row = world.db.server.get_registry("local").await.unwrap().unwrap();
+    assert_eq!((row.address.as_str(), row.plain_http), ("127.0.0.1:5000", true), "nothing was changed");
+    let same = serde_json::json!({ "address": "127.0.0.1:5000", "plain_http": true, "notify": [] });
+    assert_eq!(patch(&own, same).await.status(), 200, "what stays is no change");
+    let by_identity = serde_json::json!({ "address": "team.azurecr.io", "plain_http": true, "sign_in": { "type": "managed_identity" } });
+    let (status, kind, said) = problem(patch(&world.http, by_identity.clone()).await).await;
+    assert_eq!(
+        (status, kind.as_str(), said["field"].as_str()),
+        (422, "registry_invalid", Some("sign_in")),
+        "{said}"
+    );
+    let private = serde_json::json!({ "address": "team.azurecr.io", "plain_http": false, "sign_in": { "type": "managed_identity" } });
+    assert_eq!(patch(&world.http, private).await.status(), 200);
 }
 
 #[tokio::test]

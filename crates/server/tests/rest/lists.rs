@@ -164,6 +164,18 @@ async fn whoever_shows_a_list_is_told_which_runs_move_and_no_others() {
 }
 
 #[tokio::test]
+async fn who_is_told_of_runs_is_told_no_more_when_the_token_ends() {
+    let config = server::Config { ping: std::time::Duration::from_millis(50), ..server::Config::default() };
+    let world = World::with(config).await;
+    let reader = client(Some(&token(&world.db, Role::Reader, None).await));
+    let events = reader.get(world.url("/v1/runs")).header("accept", "text/event-stream");
+    let mut events = events.send().await.unwrap();
+    world.db.execute("DELETE FROM slipway.tokens WHERE name = 'reader-all'").await;
+    let end = async { while events.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), end).await.expect("the stream ends");
+}
+
+#[tokio::test]
 async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
     let world = World::new().await;
     let first = started(&world, "local", push).await;

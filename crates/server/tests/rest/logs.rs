@@ -1,8 +1,12 @@
 //! Logs: as text by offset, and followed as events.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::world::{World, problem};
+use model::Role;
+use serde_json::Value;
+use server::Config;
+
+use crate::world::{World, client, problem, token};
 
 /// The events of a whole stream: name, id, data.
 async fn events(world: &World, path: &str, last: Option<&str>) -> Vec<(String, String, Value)> {
@@ -127,5 +131,27 @@ async fn a_reader_hears_of_a_line_and_does_not_wait_for_its_next_look() {
             let next = tokio::time::timeout(hour / 120, reader.chunk()).await;
             heard += &String::from_utf8_lossy(&next.expect("it hears").unwrap().unwrap());
         }
+    }
+}
+
+/// Who may not look any more is not told on either, however long the run takes.
+#[tokio::test]
+async fn a_followed_log_ends_with_its_token() {
+    let config =
+        Config { ping: Duration::from_millis(50), poll: Duration::from_millis(20), ..Config::default() };
+    let world = World::with(config).await;
+    let path = world.submit().await;
+    let reader = client(Some(&token(&world.db, Role::Reader, None).await));
+    for ends in [
+        "UPDATE slipway.tokens SET expires_at = now() WHERE role = 'reader'",
+        "DELETE FROM slipway.tokens WHERE role = 'reader'",
+    ] {
+        world.db.execute("UPDATE slipway.tokens SET expires_at = NULL").await;
+        let request = reader.get(world.url(&format!("{path}/logs"))).header("accept", "text/event-stream");
+        let mut stream = request.send().await.unwrap();
+        assert!(stream.chunk().await.unwrap().is_some(), "the run's status");
+        world.db.execute(ends).await;
+        let rest = async { while let Ok(Some(_)) = stream.chunk().await {} };
+        tokio::time::timeout(Duration::from_secs(20), rest).await.expect("the stream ends");
     }
 }

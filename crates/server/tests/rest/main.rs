@@ -2,13 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod denied_receivers;
+mod heads;
+mod hooks;
 mod lists;
 mod logs;
 mod nouns;
 mod operation;
 mod refusals;
+mod reporter;
+mod reports;
 mod runs;
 mod steps;
+mod strangers;
 mod tls;
 mod uploads;
 mod world;

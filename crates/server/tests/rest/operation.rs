@@ -1,6 +1,7 @@
 //! What operators look at, and how the service ends.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use server::Config;
 
 use crate::world::{World, json_of, problem};
 
@@ -59,4 +60,21 @@ async fn stopping_ends_streams_and_does_not_hang() {
     world.stop.cancel();
     while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
     world.server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_hooks_address_is_the_one_that_the_operator_gave() {
+    let hook = json!({ "name": "hub", "host": "github" });
+    let own = World::new().await;
+    let made = json_of(own.post("/v1/registries/local/hooks").json(&hook)).await;
+    let address = made["address"].as_str().unwrap();
+    assert!(address.starts_with(&format!("{}/hooks/", own.address)), "loopback is its own name: {address}");
+
+    let config = Config { public_url: Some("https://build.example/slipway".to_owned()), ..Config::default() };
+    let world = World::with(config).await;
+    let made = json_of(world.post("/v1/registries/local/hooks").json(&hook)).await;
+    let address = made["address"].as_str().unwrap().to_owned();
+    assert!(address.starts_with("https://build.example/slipway/hooks/"), "{address}");
+    let rotated = json_of(world.post("/v1/registries/local/hooks/hub/rotate").json(&json!({}))).await;
+    assert_eq!(rotated["address"], address.as_str());
 }

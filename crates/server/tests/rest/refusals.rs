@@ -73,6 +73,19 @@ async fn an_upload_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn an_upload_has_no_commit_that_could_name_its_image() {
+    let world = World::new().await;
+    let body = json!({ "source": { "type": "upload", "id": uuid::Uuid::now_v7() }, "images": ["app:{{.Run.Commit}}"] });
+    let (status, kind, said) = problem(world.post(RUNS).json(&body).send().await.unwrap()).await;
+    assert_eq!(
+        (status, kind.as_str(), said["field"].as_str()),
+        (422, "spec_invalid", Some("images")),
+        "{said}"
+    );
+    assert!(said["hint"].as_str().unwrap().contains("upload"), "{said}");
+}
+
+#[tokio::test]
 async fn pages_of_other_sites_and_other_names_are_refused() {
     let world = World::new().await;
     // A name that a stranger lets point to 127.0.0.1.

@@ -46,3 +46,17 @@ async fn what_is_no_gzip_or_too_large_or_too_slow_is_refused() {
     let (status, kind, _) = problem(world.post(SOURCES).body(body).send().await.unwrap()).await;
     assert_eq!((status, kind.as_str()), (400, "body_broken"));
 }
+
+/// Its id is in logs and answers: it is no key.
+#[tokio::test]
+async fn an_upload_is_built_in_its_own_registry_alone() {
+    let world = World::new().await;
+    world.db.server.upsert_registry("other", "127.0.0.1:5001", true).await.unwrap();
+    let source: Value = world.post(SOURCES).body(gzip_of(100)).send().await.unwrap().json().await.unwrap();
+    let body = json!({ "source": { "type": "upload", "id": source["id"] } });
+    let (status, kind, _) =
+        problem(world.post("/v1/registries/other/runs").json(&body).send().await.unwrap()).await;
+    assert_eq!((status, kind.as_str()), (422, "source_not_found"));
+    let own = world.post("/v1/registries/local/runs").json(&body).send().await.unwrap();
+    assert_eq!(own.status(), 201);
+}

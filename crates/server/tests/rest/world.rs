@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use database::{LeasedRun, NewToken, NewWorker, Outcome};
-use model::{Failure, Platform, Role, RunStatus, StoreId, WorkerId};
+use database::{LeasedRun, NewToken, NewWorker, Outcome, PublicationBlob};
+use model::{
+    BuiltImage, Descriptor, Digest, Failure, Layer, LayerSource, MediaType, Platform, Role, RunStatus,
+    StoreId, WorkerId,
+};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use server::Config;
@@ -17,13 +20,24 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     pub(crate) address: String,
     pub(crate) worker: WorkerId,
+    pub(crate) store: StoreId,
     pub(crate) stop: CancellationToken,
     pub(crate) server: tokio::task::JoinHandle<Result<(), server::Error>>,
 }
 
+/// What an administrator who has everything on one machine lets.
+pub(crate) fn loopback() -> egress::Policy {
+    egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new())
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
-        let config = Config { poll: Duration::from_millis(100), body_limit: 4096, ..Config::default() };
+        let config = Config {
+            poll: Duration::from_millis(100),
+            body_limit: 4096,
+            policy: loopback(),
+            ..Config::default()
+        };
         Self::with(Config { source_limit: 4 << 20, upload_pause: Duration::from_millis(400), ..config }).await
     }
 
@@ -39,14 +53,10 @@ impl World {
         let server = tokio::spawn(server::serve(config, db.server.clone(), vault, listener, stop.clone()));
         let token = token(&db, Role::Administrator, None).await;
         let http = client(Some(&token));
-        let world = Self { db, http, address, worker: WorkerId(Uuid::now_v7()), stop, server };
-        let new = NewWorker {
-            id: world.worker,
-            store: StoreId(Uuid::now_v7()),
-            name: "w".to_owned(),
-            platform: Platform::host(),
-            slots: 2,
-        };
+        let (worker, store) = (WorkerId(Uuid::now_v7()), StoreId(Uuid::now_v7()));
+        let world = Self { db, http, address, worker, store, stop, server };
+        let new =
+            NewWorker { id: world.worker, store, name: "w".to_owned(), platform: Platform::host(), slots: 2 };
         world.db.worker.register_worker(&new).await.unwrap();
         world
     }
@@ -80,6 +90,26 @@ impl World {
         written.await.unwrap();
     }
 
+    /// A first layer of the run's image is there.
+    pub(crate) async fn announce(&self, leased: &LeasedRun) {
+        let layer = descriptor('0', MediaType::OCI_LAYER_GZIP);
+        let blob = PublicationBlob::in_store(layer, &leased.scope);
+        self.db.worker.announce_blob(leased.run, leased.epoch, &leased.token, &blob).await.unwrap();
+    }
+
+    /// The image is there, and is to be pushed.
+    pub(crate) async fn build(&self, leased: &LeasedRun) {
+        let layer = descriptor('0', MediaType::OCI_LAYER_GZIP);
+        let image = BuiltImage {
+            manifest: descriptor('1', MediaType::OCI_MANIFEST),
+            config: descriptor('2', MediaType::OCI_CONFIG),
+            layers: vec![Layer { diff_id: digest('3'), descriptor: layer, source: LayerSource::Store }],
+        };
+        let outcome = Outcome::Publishing { image, revision: None };
+        let ended = self.db.worker.finish(leased.run, leased.epoch, &leased.token, &leased.scope, &outcome);
+        ended.await.unwrap();
+    }
+
     /// Ends the run as the user's fault, or with `again` as the service's.
     pub(crate) async fn fail(&self, leased: &LeasedRun, again: bool) -> RunStatus {
         let failure = match again {
@@ -108,6 +138,15 @@ pub(crate) async fn token(db: &TestDatabase, role: Role, registry: Option<&str>)
     };
     db.server.create_token(&new).await.unwrap();
     token.text.expose().to_owned()
+}
+
+/// One that is told from others by a digit.
+pub(crate) fn digest(digit: char) -> Digest {
+    format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap()
+}
+
+fn descriptor(digit: char, media_type: &str) -> Descriptor {
+    Descriptor { media_type: media_type.to_owned(), digest: digest(digit), size: 1 }
 }
 
 /// A client that sends a token, or none.

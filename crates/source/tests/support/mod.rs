@@ -61,6 +61,10 @@ impl TestOutside {
 }
 
 impl Outside for TestOutside {
+    fn fetch_url(&self, _: &str) -> Result<port::Fetched, Failure> {
+        unreachable!("no source is a file at an address")
+    }
+
     fn git_refs(&self) -> Result<ByteStream, Failure> {
         let refs = self.request("GET", "/info/refs?service=git-upload-pack", "", b"");
         *self.advertised.lock().expect("no panic elsewhere") = String::from_utf8_lossy(&refs).into_owned();

@@ -5,7 +5,6 @@
 mod authority;
 mod imds;
 pub(crate) mod jwt;
-mod tls;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -118,7 +117,7 @@ impl FakeAzure {
         let world = Arc::new(World { tenant, signer, state: Mutex::new(state) });
         let plain = TcpListener::bind(imds).await.expect("an address for IMDS");
         let (imds, routes) = (plain.local_addr().expect("an address"), imds::routes(Arc::clone(&world)));
-        let tls = tls::TlsListener::bind().await;
+        let tls = crate::tls::TlsListener::bind().await;
         let (authority, root) = (tls.address(), tls.root());
         let theirs = authority::routes(Arc::clone(&world));
         let tasks = vec![tokio::spawn(serve(plain, routes)), tokio::spawn(serve(tls, theirs))];

@@ -30,6 +30,10 @@ impl GitRequest {
     }
 }
 
+/// Where [`GitServer`]s are: on loopback like all that tests start, and apart from everything else of it, so
+/// that it can be let as an administrator lets the network of the git hosts.
+pub const GIT_HOSTS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
 /// A git server on loopback.
 #[derive(Debug)]
 pub struct GitServer {
@@ -67,8 +71,18 @@ impl GitServer {
         Self::serve(repository.project_root(), Some(authorization.to_owned()))
     }
 
+    /// As [`GitServer::start`], at another address of this network.
+    #[must_use]
+    pub fn start_at(repository: &TestRepository, address: Ipv4Addr) -> Self {
+        Self::serve_at(address, repository.project_root(), None)
+    }
+
     fn serve(root: &Path, authorization: Option<String>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
+        Self::serve_at(GIT_HOSTS, root, authorization)
+    }
+
+    fn serve_at(address: Ipv4Addr, root: &Path, authorization: Option<String>) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a port");
         let address = listener.local_addr().expect("the port's number");
         let (requests, stopped) = (Mutex::default(), AtomicBool::new(false));
         let shared = Arc::new(Shared { root: root.to_owned(), authorization, requests, stopped });

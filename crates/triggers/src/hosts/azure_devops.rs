@@ -1,8 +1,8 @@
 //! Azure DevOps' payloads. learn.microsoft.com, "Service hook events": `git.push`,
 //! `git.pullrequest.created`, `git.pullrequest.updated`.
 //!
-//! Nothing of them is signed, so every event is a hint: read the ref again before building. Absent:
-//! changed files, which are not told.
+//! Nothing of them is signed, so every event is a hint: read the ref again before building, and every pull
+//! request may be a stranger's. Absent: changed files, which are not told.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -71,7 +71,8 @@ fn pull_request(root: &Field<'_>, action: &str, starts: bool) -> Result<Event, U
         commit: resource.need("lastMergeSourceCommit")?.need_commit("commitId")?,
         // There is no ref of the source alone: this is it, merged into the target.
         reference: format!("refs/pull/{number}/merge"),
-        is_fork: resource.get("forkSource").is_some(),
+        // What is not signed does not make a stranger a friend: a body can be without `forkSource`.
+        is_fork: true,
         is_draft: resource.is_true("isDraft"),
         starts_runs: starts && resource.maybe_text("status") == Some("active"),
         author: author.map(str::to_owned),

@@ -20,6 +20,17 @@ impl InvalidPattern {
         Self { field: String::new(), message, hint: hint.to_owned() }
     }
 
+    /// Paths where no changed file is ever told of.
+    pub(super) fn unheard_paths(field: String) -> Self {
+        Self {
+            field,
+            message: "A pull request is not narrowed by paths: no git host tells which files it changes."
+                .to_owned(),
+            hint: "Leave them out, or name the branches that it may go to; `commit` triggers take paths."
+                .to_owned(),
+        }
+    }
+
     pub(super) fn at(self, field: String) -> Self {
         Self { field, ..self }
     }

@@ -41,7 +41,16 @@ fn a_pull_request_is_fetched_as_it_would_be_merged() {
     assert_eq!((request.reference.as_str(), request.commit.as_str()), ("refs/pull/7/merge", AFTER));
     assert_eq!((request.source_branch.as_str(), request.target_branch.as_str()), ("patch-1", "main"));
     assert_eq!(request.author.as_deref(), Some("A Stranger"));
-    assert!(request.is_hint && request.starts_runs && !request.is_fork && !request.is_draft);
+    assert!(request.is_hint && request.starts_runs && !request.is_draft);
+}
+
+#[test]
+fn every_pull_request_may_be_a_strangers_for_nobody_signed_the_word() {
+    for name in ["created", "pushed-to"] {
+        assert!(sent(&format!("azure_devops/pull-request-{name}")).pull_request().is_fork, "{name}");
+    }
+    let silent = sent("azure_devops/pull-request-pushed-to").with_body("forkSource", "x");
+    assert!(silent.pull_request().is_fork, "leaving it out is no way to be trusted");
 }
 
 #[test]

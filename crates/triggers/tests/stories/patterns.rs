@@ -67,8 +67,25 @@ fn the_place_of_a_wrong_pattern_is_named() {
     let right =
         Trigger::Commit { branches: vec!["main".into()], tags: vec!["v*".into()], paths: Default::default() };
     assert_eq!(validate(std::slice::from_ref(&right)), Ok(()));
-    let wrong = Trigger::PullRequest { branches: vec![], paths };
+    let wrong = Trigger::Commit { branches: vec![], tags: vec![], paths };
     assert_eq!(validate(&[right, wrong]).unwrap_err().field, "triggers[1].ignore_paths[1]");
+}
+
+/// Such a filter would be one that is never asked.
+#[test]
+fn a_pull_request_is_not_narrowed_by_paths() {
+    let branches = vec!["main".to_owned()];
+    let some = || vec!["src/**".to_owned()];
+    for (paths, field) in [
+        (PathFilter { paths: some(), ignore_paths: vec![] }, "triggers[0].paths"),
+        (PathFilter { paths: vec![], ignore_paths: some() }, "triggers[0].ignore_paths"),
+    ] {
+        let refused = validate(&[Trigger::PullRequest { branches: branches.clone(), paths }]).unwrap_err();
+        assert_eq!(refused.field, field, "{refused}");
+        assert!(refused.hint.contains("commit"), "{}", refused.hint);
+    }
+    let paths = PathFilter::default();
+    assert_eq!(validate(&[Trigger::PullRequest { branches, paths }]), Ok(()));
 }
 
 #[test]

@@ -11,7 +11,8 @@ use test_support::{GitServer, TestRepository};
 use super::*;
 
 fn client() -> Client {
-    Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    let loopback = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    Client::new(&egress::Options::default(), loopback).unwrap()
 }
 
 async fn read(answered: Answered) -> Vec<u8> {
@@ -98,6 +99,21 @@ async fn a_host_that_does_not_listen_is_unreachable() {
 }
 
 #[tokio::test]
+async fn a_denied_host_is_not_asked_and_the_refusal_says_how_it_is_let() {
+    let repository = TestRepository::new();
+    repository.commit(&[("word", "hello")]);
+    let server = GitServer::start(&repository);
+    let closed = Client::new(&egress::Options::default(), egress::Policy::default()).unwrap();
+    let failure = refs(&closed, &server.url(), None).await.err().unwrap();
+    assert_eq!((failure.kind.as_str(), failure.blame), ("address_denied", Blame::User));
+    let origin = server.url().replace("/repository.git", "");
+    assert!(failure.hint.contains(&format!("--origin {origin}`")), "{failure}");
+    assert!(server.requests().is_empty());
+    let open = closed.with_origin(origin.parse().unwrap());
+    assert!(!read(refs(&open, &server.url(), None).await.unwrap()).await.is_empty());
+}
+
+#[tokio::test]
 async fn what_is_no_git_host_is_said_to_be_none() {
     let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi";
     let host = host_that_answers(vec![page.into()]);
@@ -142,7 +158,8 @@ async fn an_answer_that_breaks_off_or_has_no_end_fails() {
 
     let long = host_that_answers(vec![format!("{head}Content-Length: 100\r\n\r\n{}", "x".repeat(100))]);
     let url = Url::parse(&format!("http://{long}/a.git/git-upload-pack")).unwrap();
-    let response = client().post(url.clone()).send().await.unwrap();
+    let client = client();
+    let response = client.send(client.request(Method::POST, url.clone())).await.unwrap();
     let failure = body(response, url, 99).try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.blame), ("source_too_large", Blame::Limits));
 }

@@ -1,6 +1,8 @@
 //! A hostile cell, played by the test at the other end of the port: it asks for each forbidden thing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod images;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
@@ -16,6 +18,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::answers::Means;
+use crate::ssh::Starter;
 
 const SECRET: &str = "hunter2-of-the-source";
 
@@ -25,6 +28,7 @@ struct World {
     store: Arc<Store>,
     host: Host,
     leased: LeasedRun,
+    policy: egress::Policy,
     _folder: TempDir,
 }
 
@@ -78,10 +82,15 @@ fn redirect(to: &str) -> String {
 
 impl World {
     async fn new(host: Host) -> Self {
+        Self::at(host, "127.0.0.1:1").await
+    }
+
+    /// With the run's registry at an address.
+    async fn at(host: Host, registry: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(folder.path()).unwrap());
         let db = TestDatabase::new().await;
-        db.server.upsert_registry("local", "127.0.0.1:1", true).await.unwrap();
+        db.server.upsert_registry("local", registry, true).await.unwrap();
         let worker = WorkerId(Uuid::now_v7());
         let (name, platform) = ("w".into(), Platform::host());
         let new = NewWorker { id: worker, store: store.id(), name, platform, slots: 1 };
@@ -92,7 +101,10 @@ impl World {
             panic!("it is new")
         };
         let leased = db.worker.lease_next(worker).await.unwrap().unwrap();
-        Self { db, store, host, leased, _folder: folder }
+        // As an administrator configured the git host.
+        let origin = format!("http://{}", host.address).parse().unwrap();
+        let policy = egress::Policy::new(Vec::new(), vec![origin]);
+        Self { db, store, host, leased, policy, _folder: folder }
     }
 
     /// The worker's end of the port serves whatever `cell` asks; answers the run's outcome.
@@ -109,9 +121,10 @@ impl World {
         };
         let mut hold = Arc::new(Holding::default()).hold(lease.clone());
         let (preflight, mask) = (granted.preflight.clone(), Mask::of(&granted.secrets));
-        let http = egress::Client::new(&egress::Options::default()).unwrap();
+        let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
-        let means = Means { store, database, http, pulls: Arc::default() };
+        let ssh = Starter::start(tokio::runtime::Handle::current(), self.policy.clone()).unwrap();
+        let means = Means { store, database, http, pulls: Arc::default(), ssh };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), granted, 0);
         let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();
@@ -162,7 +175,23 @@ async fn a_hostile_cell_gets_nothing_that_its_run_does_not_declare() {
     let mut file = world.store.new_blob().unwrap();
     file.write_all(b"another scope's").unwrap();
     world.store.link(&file, "trusted-other", &hidden).unwrap();
+    // The git host is the administrator's origin, and no file of a stranger's Dockerfile.
+    let origin = format!("http://{}/other.git/HEAD", world.host.address);
     let outcome = world.serve(move |mut cell| {
+        for (url, kind) in [
+            (origin.as_str(), "address_denied"),
+            ("http://127.0.0.1:1/v2/", "address_denied"),
+            ("http://2130706433/", "address_denied"),
+            ("http://[::ffff:127.0.0.1]/", "address_denied"),
+            ("file:///etc/passwd", "url_invalid"),
+            ("http://user:password@127.0.0.1:1/", "url_invalid"),
+        ] {
+            assert_eq!(cell.refused(&json!({ "fetch_url": { "url": url } })), kind, "{url}");
+        }
+        // The run's own registry is 127.0.0.1:1.
+        let image: model::ImageReference = "127.0.0.1:2/a:1".parse().unwrap();
+        let resolve = json!({ "resolve": { "image": image, "platform": Platform::host() } });
+        assert_eq!(cell.refused(&resolve), "address_denied");
         assert_eq!(cell.refused(&json!("upload")), "port_protocol", "this run has no upload");
         assert_eq!(cell.refused(&json!({ "stored_blob": { "digest": hidden } })), "blob_missing");
         assert_eq!(

@@ -1,8 +1,8 @@
 //! A build graph, written like a Dockerfile.
 
 use model::{
-    BuildGraph, Copy, CopyFrom, Exec, HistoryEntry, ImageConfig, Location, MakeDirectory, Op, Output,
-    Platform, ResolvedImage, SecretMount, Vertex, VertexId,
+    BuildGraph, Copy, CopyFrom, Digest, Exec, Fetch, HistoryEntry, ImageConfig, Location, MakeDirectory, Op,
+    Output, Platform, ResolvedImage, SecretMount, Vertex, VertexId,
 };
 
 #[derive(Clone)]
@@ -74,19 +74,24 @@ impl Recipe {
     }
 
     pub(crate) fn copy(self, sources: &[&str], dest: &str) -> Self {
-        self.copy_op(CopyFrom::Context, sources, dest, None, false)
+        self.copy_op(CopyFrom::Context, sources, dest, None, false, None)
     }
 
     pub(crate) fn copy_chown(self, chown: &str, sources: &[&str], dest: &str) -> Self {
-        self.copy_op(CopyFrom::Context, sources, dest, Some(chown), false)
+        self.copy_op(CopyFrom::Context, sources, dest, Some(chown), false, None)
     }
 
     pub(crate) fn add_archive(self, sources: &[&str], dest: &str) -> Self {
-        self.copy_op(CopyFrom::Context, sources, dest, None, true)
+        self.copy_op(CopyFrom::Context, sources, dest, None, true, None)
+    }
+
+    /// ADD of addresses among other things.
+    pub(crate) fn add_fetched(self, checksum: Option<Digest>, sources: &[&str], dest: &str) -> Self {
+        self.copy_op(CopyFrom::Context, sources, dest, None, true, checksum)
     }
 
     pub(crate) fn copy_from(self, vertex: VertexId, sources: &[&str], dest: &str) -> Self {
-        self.copy_op(CopyFrom::Vertex { vertex }, sources, dest, None, false)
+        self.copy_op(CopyFrom::Vertex { vertex }, sources, dest, None, false, None)
     }
 
     fn copy_op(
@@ -96,12 +101,21 @@ impl Recipe {
         dest: &str,
         chown: Option<&str>,
         unpack: bool,
+        checksum: Option<Digest>,
     ) -> Self {
         let name = format!("COPY {} {dest}", sources.join(" "));
+        let is_fetched = |source: &&(usize, &&str)| unpack && source.1.starts_with("http");
+        let fetch = |(source, address): (usize, &&str)| Fetch {
+            source,
+            name: address.rsplit('/').next().unwrap().to_owned(),
+            checksum: checksum.clone(),
+        };
+        let fetches = sources.iter().enumerate().filter(|source| is_fetched(&source)).map(fetch).collect();
         let op = Copy {
             parent: self.at,
             from,
             sources: sources.iter().map(|&s| s.to_owned()).collect(),
+            fetches,
             dest: dest.to_owned(),
             chown: chown.map(str::to_owned),
             unpack,

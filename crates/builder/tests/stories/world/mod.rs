@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use builder::{Options, Workshop};
 use model::{
-    BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageConfig, Platform, ResolvedImage, SourceTree,
+    BuildNetwork, BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageConfig, Platform, ResolvedImage,
+    SourceTree,
 };
 use sandbox::Runtime;
 use snapshot::Snapshots;
@@ -40,6 +41,7 @@ pub(crate) struct World {
     pub(crate) snapshots: Snapshots,
     pub(crate) runtime: Runtime,
     pub(crate) options: Options,
+    pub(crate) network: BuildNetwork,
     pub(crate) revision: Option<GitRevision>,
     pub(crate) base: ResolvedImage,
     builds: std::cell::Cell<u32>,
@@ -63,6 +65,7 @@ impl World {
             outside,
             runtime,
             options: Options::default(),
+            network: BuildNetwork::default(),
             revision: None,
             base,
             builds: std::cell::Cell::new(0),
@@ -104,6 +107,7 @@ impl World {
             runtime: &self.runtime,
             scratch: &scratch,
             outside: &self.outside,
+            network: &self.network,
             cores: 2,
             clock: tick,
         };

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use model::{Descriptor, Digest, Failure, ImageReference, MediaType, Platform, ResolvedImage};
-use port::{BlobReady, ByteStream, CacheHit, CacheKey, NewBlob, Outside, Progress, VertexEvent};
+use port::{BlobReady, ByteStream, CacheHit, CacheKey, Fetched, NewBlob, Outside, Progress, VertexEvent};
 
 #[derive(Default)]
 pub(crate) struct MemoryOutside {
@@ -29,6 +29,9 @@ struct State {
     network: Option<Failure>,
     disk_full: bool,
     secrets: HashMap<String, String>,
+    /// Files at addresses, with their times.
+    web: HashMap<String, (Vec<u8>, Option<i64>)>,
+    downloads: Vec<String>,
     log: String,
     progress: Progress,
     vertices: Vec<VertexEvent>,
@@ -96,6 +99,15 @@ impl MemoryOutside {
         self.state().secrets.insert(id.to_owned(), value.to_owned());
     }
 
+    pub(crate) fn has_file_at(&self, url: &str, content: &[u8], last_modified: Option<i64>) {
+        self.state().web.insert(url.to_owned(), (content.to_owned(), last_modified));
+    }
+
+    /// What was fetched from addresses, in order.
+    pub(crate) fn downloads(&self) -> Vec<String> {
+        self.state().downloads.clone()
+    }
+
     pub(crate) fn network_asked(&self) -> u32 {
         self.state().network_asked
     }
@@ -140,6 +152,14 @@ fn absent() -> Failure {
 }
 
 impl Outside for MemoryOutside {
+    fn fetch_url(&self, url: &str) -> Result<Fetched, Failure> {
+        let mut state = self.state();
+        state.downloads.push(url.to_owned());
+        let found = state.web.get(url).cloned();
+        let (content, last_modified) = found.ok_or_else(|| Failure::user("url_refused", "404", ""))?;
+        Ok(Fetched { content: ByteStream::whole(std::io::Cursor::new(content)), last_modified })
+    }
+
     fn git_refs(&self) -> Result<ByteStream, Failure> {
         Err(absent())
     }

@@ -20,10 +20,17 @@ pub(crate) fn summary(run: &Run) -> String {
     if run.status == RunStatus::Succeeded {
         for image in &run.images {
             let digest = image.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
-            lines.push(format!("pushed {}{digest}", Style::new().cyan().apply_to(&image.reference)));
+            let name = Style::new().cyan().apply_to(&image.reference);
+            lines.push(match &image.tag_skipped {
+                None => format!("pushed {name}{digest}"),
+                Some(skipped) => format!("left {name} alone: the newer run {} has it", skipped.superseded_by),
+            });
         }
         if run.images.is_empty() {
-            lines.push("The image was built and, having no name, pushed nowhere.".to_owned());
+            lines.push(match run.cause.is_strangers() {
+                true => "The image was built and, being a stranger's, pushed nowhere.".to_owned(),
+                false => "The image was built and, having no name, pushed nowhere.".to_owned(),
+            });
         }
     }
     lines.join("\n")
@@ -54,6 +61,30 @@ pub(crate) fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_that_a_newer_run_has_is_not_said_to_be_pushed() {
+        let (run, newer) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+        let run: Run = serde_json::from_value(serde_json::json!({
+            "id": run, "registry": "local", "status": "succeeded", "attempt": 1, "max_attempts": 3,
+            "images": [
+                { "reference": "reg.example/app:latest", "tag_skipped": { "superseded_by": newer } },
+                { "reference": "reg.example/app:1" },
+            ],
+            "spec": { "source": "https://example.com/a.git" }, "cause": { "type": "manual" }, "trust": "trusted",
+            "cancel_requested": false, "created_at": "2026-11-24T00:00:00Z",
+        }))
+        .expect("a run");
+        let lines = console::strip_ansi_codes(&summary(&run)).into_owned();
+        assert!(
+            lines.contains(&format!("left reg.example/app:latest alone: the newer run {newer} has it")),
+            "{lines}"
+        );
+        assert!(
+            lines.contains("pushed reg.example/app:1") && !lines.contains("pushed reg.example/app:latest"),
+            "{lines}"
+        );
+    }
 
     #[test]
     fn times_are_as_long_as_they_are_of_use() {

@@ -2,7 +2,7 @@
 
 use model::{RunId, RunStatus};
 use reqwest::{Method, Response};
-use server::api::{NewRun, NewTaskRun, Run, RunPage, SourceUpload};
+use server::api::{NewRun, NewTaskRun, Run, RunPage, RunSteps, SourceUpload};
 
 use super::Service;
 use crate::client::error::ClientError;
@@ -31,6 +31,11 @@ impl Service {
     pub(crate) async fn get_run(&self, run: RunId) -> Result<Run, ClientError> {
         let run = run.to_string();
         self.json(self.quick(Method::GET, &["runs", &run])).await
+    }
+
+    pub(crate) async fn run_steps(&self, run: RunId) -> Result<RunSteps, ClientError> {
+        let run = run.to_string();
+        self.json(self.quick(Method::GET, &["runs", &run, "steps"])).await
     }
 
     /// A page of runs, newest first.

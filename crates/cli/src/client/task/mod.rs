@@ -22,10 +22,18 @@ use fields::{BuildFields, TaskFields};
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// List tasks.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway task list
+  slipway task list --json
+
+{NOUN_EXIT_CODES}"))]
     List(ServiceArgs),
     /// Show a task.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Examples:
+  slipway task show app
+  slipway task show app --json > app.json
+
+{NOUN_EXIT_CODES}"))]
     Show(NamedArgs),
     /// Save a task.
     #[command(after_help = format!("Examples:
@@ -47,7 +55,10 @@ In a name `*` stands for anything but `/`, `**` for anything. Fields of the run 
 {NOUN_EXIT_CODES}"))]
     Update(ChangeArgs),
     /// Remove a task. Its runs stay.
-    #[command(after_help = NOUN_EXIT_CODES)]
+    #[command(after_help = format!("Example:
+  slipway task delete app --yes
+
+{NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
     /// Run a task as it is saved, or with something else for this once.
     #[command(after_help = format!("Examples:

@@ -19,10 +19,10 @@ pub(crate) struct TriggerArgs {
     /// A pull (merge) request to a branch of that name or pattern starts it; may be repeated
     #[arg(long, value_name = "BRANCH")]
     on_pull_request: Vec<String>,
-    /// Only where a changed file matches this pattern; may be repeated
+    /// A push counts only where a changed file matches this pattern; may be repeated
     #[arg(long = "path", value_name = "PATTERN")]
     paths: Vec<String>,
-    /// Changed files that match this pattern do not count; may be repeated
+    /// A push's changed files that match this pattern do not count; may be repeated
     #[arg(long = "ignore-path", value_name = "PATTERN")]
     ignore_paths: Vec<String>,
 }
@@ -46,18 +46,17 @@ impl TriggerArgs {
         if !self.on_push.is_empty() || !self.on_tag.is_empty() {
             triggers.push(commit(&self.on_push, &self.on_tag));
         }
+        if triggers.is_empty() && filter != PathFilter::default() {
+            return Err(ClientError::usage(
+                "--path and --ignore-path narrow pushes, and none was given.",
+                "Repeat it: --on-commit, --on-push or --on-tag. No git host tells which files a pull request changes.",
+            ));
+        }
         if !self.on_pull_request.is_empty() {
-            let branches = self.on_pull_request.clone();
-            triggers.push(Trigger::PullRequest { branches, paths: filter.clone() });
+            let (branches, paths) = (self.on_pull_request.clone(), PathFilter::default());
+            triggers.push(Trigger::PullRequest { branches, paths });
         }
-        match (triggers.is_empty(), filter == PathFilter::default()) {
-            (false, _) => Ok(Some(triggers)),
-            (true, true) => Ok(None),
-            (true, false) => Err(ClientError::usage(
-                "--path and --ignore-path narrow a trigger, and none was given.",
-                "Repeat it: --on-commit, --on-push, --on-tag or --on-pull-request.",
-            )),
-        }
+        Ok((!triggers.is_empty()).then_some(triggers))
     }
 }
 
@@ -83,4 +82,29 @@ fn word(trigger: &Trigger) -> String {
     let ignored =
         (!filter.ignore_paths.is_empty()).then(|| format!(" outside {}", filter.ignore_paths.join(", ")));
     format!("{what}{}{}", paths.unwrap_or_default(), ignored.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        triggers: TriggerArgs,
+    }
+
+    fn read(line: &str) -> Result<Option<Vec<Trigger>>, ClientError> {
+        Line::parse_from(line.split(' ')).triggers.read()
+    }
+
+    #[test]
+    fn paths_narrow_pushes_alone() {
+        let both =
+            read("x --on-push main --on-pull-request main --path src/**").expect("read").expect("some");
+        assert_eq!(words(&both), "push to main in src/**\npull request to main");
+        assert!(read("x --on-pull-request main --path src/**").is_err());
+        assert_eq!(read("x").expect("read"), None);
+    }
 }
