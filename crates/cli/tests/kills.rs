@@ -109,7 +109,9 @@ async fn a_publisher_killed_at_any_request_of_a_push_finishes_it_afterwards() {
     let _turn = TURN.lock().await;
     let registry = LocalRegistry::start();
     let proxy = HoldingProxy::start(registry.address());
-    let world = World::start_with(Identity::Root, &["--registry", &proxy.address()]).await;
+    // The base image is another registry's than the run's.
+    let origin = format!("--origin=http://{}", registry.address());
+    let world = World::start_with(Identity::Root, &["--registry", &proxy.address(), &origin]).await;
     test_support::push_busybox(&registry.address(), "base/busybox:1");
     let base = format!("{}/base/busybox:1", registry.address());
     let repository = TestRepository::new();
