@@ -27,7 +27,9 @@ async fn a_source_of_a_private_authority_is_fetched_and_its_steps_trust_it() {
     // Read while `up` is still root: nobody else has to be able to.
     let file = bundle(front.root());
     let site = ["--build-ca-bundle", file.path().to_str().unwrap()];
-    let site = [&site[..], &["--build-https-proxy", "http://proxy.example:3128"]].concat();
+    let origin = format!("https://{}", front.address());
+    let site =
+        [&site[..], &["--build-https-proxy", "http://proxy.example:3128", "--origin", &origin]].concat();
     let world = World::start_with(Identity::Root, &site).await;
     let shows = "RUN cat $SSL_CERT_FILE; echo proxy $HTTPS_PROXY; touch /made";
     repository.commit_to("main", &[("Dockerfile", &format!("FROM {}\n{shows}\n", world.base_image()))]);
@@ -41,7 +43,7 @@ async fn a_source_of_a_private_authority_is_fetched_and_its_steps_trust_it() {
     assert!(log.contains(line) && log.contains("proxy http://proxy.example:3128"), "{log}");
 
     drop(world);
-    let world = World::start(Identity::Root).await;
+    let world = World::start_with(Identity::Root, &["--origin", &origin]).await;
     let failed = world.build(spec).await;
     assert_eq!(failed["status"], "failed", "the system does not know the authority: {failed}");
     assert!(failed["failure"]["message"].as_str().unwrap().contains("certificate"), "{failed}");

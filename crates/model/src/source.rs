@@ -224,7 +224,7 @@ mod tests {
             assert_eq!(Some((url.as_str(), "main:sub")), address.split_once('#'));
             assert_eq!((reference.as_deref(), subdirectory.as_deref()), (Some("main"), Some("sub")));
         }
-        assert_eq!(SourceSpec::parse_git("https://host/a@b:c").map(|spec| spec.ssh()), Ok(None));
+        assert_eq!(SourceSpec::parse_git("https://host/a%40b:c").map(|spec| spec.ssh()), Ok(None));
         for folder in [".", "../a:b", "/srv/me@x:y", "C:", "a@b"] {
             assert!(!SourceSpec::is_address(folder), "{folder}");
         }

@@ -36,7 +36,21 @@ pub(crate) struct ServerArgs {
     listen_descriptor: Option<i32>,
 }
 
+/// Bytes from which on a block is the kernel's again as soon as it is free.
+const LARGE: i32 = 1 << 20;
+
+/// glibc raises that by itself with each larger block that it sees, and then keeps tens of MiB for every thread
+/// that ever held a large delivery.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "a setting of the C library's allocator")]
+fn give_large_blocks_back() {
+    // SAFETY: it changes a number, before any other thread is there.
+    unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
 pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
+    #[cfg(target_env = "gnu")]
+    give_large_blocks_back();
     let url = args.role.url()?;
     let listener = match args.listen_descriptor {
         Some(descriptor) => inherited(descriptor)?,

@@ -26,8 +26,16 @@ async fn a_filter_that_matches_little_reads_little() {
     let run = world.submit().await;
     world.db.execute(FILL).await;
     let server = &world.db.server;
-    let task = RunFilter { task: Some("rare".to_owned()), ..RunFilter::default() };
-    let failed = RunFilter { status: Some(RunStatus::Failed), ..RunFilter::default() };
+    let task = RunFilter {
+        registry: Some("local".to_owned()),
+        task: Some("rare".to_owned()),
+        ..RunFilter::default()
+    };
+    let failed = RunFilter {
+        registry: Some("local".to_owned()),
+        status: Some(RunStatus::Failed),
+        ..RunFilter::default()
+    };
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut lists = 0;
     // A connection tells what it read within a second or so, and then at its next statement.

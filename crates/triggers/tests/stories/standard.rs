@@ -33,7 +33,7 @@ fn a_wrong_field_is_named_in_a_sentence() {
         (AFTER, "bffeb74", "commit", "is not a commit id of 40 or 64 hexadecimal digits"),
         (BEFORE, "", "before", "is empty"),
         ("\"src/new.rs\"", "7", "changed[0]", "is not text"),
-        ("https://git", "ssh://git", "repository", "is not an http or https address without user"),
+        ("https://git", "ftp://git", "repository", "is not an http or https address without user"),
         ("https://git", "https://u:p@git", "repository", "is not an http or https address without user"),
     ] {
         let unreadable = sent("standard/push-to-branch").with_body(text, by).read().unwrap_err();

@@ -107,6 +107,12 @@ impl World {
         Self { db, store, host, leased, policy, _folder: folder }
     }
 
+    /// With another registry that an administrator configured.
+    fn letting(mut self, registry: &str) -> Self {
+        self.policy = self.policy.with_origin(format!("http://{registry}").parse().unwrap());
+        self
+    }
+
     /// The worker's end of the port serves whatever `cell` asks; answers the run's outcome.
     async fn serve(&self, cell: impl FnOnce(Cell) + Send + 'static) -> Option<Outcome> {
         let LeasedRun { run, attempt, epoch, token, .. } = self.leased.clone();

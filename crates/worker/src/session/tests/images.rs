@@ -43,7 +43,7 @@ impl Cell {
 async fn a_layer_is_given_to_the_run_that_looked_at_its_image() {
     let registry = LocalRegistry::start();
     push_busybox(&registry.address(), "base/busybox:1");
-    let world = World::new(Host::start(None)).await;
+    let world = World::new(Host::start(None)).await.letting(&registry.address());
     let hidden = keep(&world.store, "shared", b"a private layer that another run fetched");
     let image = format!("{}/base/busybox:1", registry.address());
     let address = registry.address();
@@ -69,7 +69,7 @@ async fn no_layer_is_pushed_that_the_run_did_not_look_at() {
     push_busybox(&registry.address(), "base/busybox:1");
     let image = format!("{}/base/busybox:1", registry.address());
     let address = registry.address();
-    let world = World::new(Host::start(None)).await;
+    let world = World::new(Host::start(None)).await.letting(&registry.address());
     let hidden = keep(&world.store, "shared", b"a private layer that another run fetched");
     let outcome = world.serve(move |mut cell| {
         cell.layer_of(&image);
