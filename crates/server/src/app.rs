@@ -90,7 +90,7 @@ impl Default for Config {
             hook_rate: Rate::new(500, 2000),
             login_rate: Rate::new(1, 10),
             delivery_limit: 25 * 1024 * 1024,
-            delivery_budget: 50 * 1024 * 1024,
+            delivery_budget: 25 * 1024 * 1024,
             delivery_timeout: Duration::from_secs(30),
             work_every: Duration::from_secs(1),
             policy: egress::Policy::default(),

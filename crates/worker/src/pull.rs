@@ -17,10 +17,15 @@ use crate::metrics::{From, METRICS};
 /// The area of what everybody may read: only the worker writes it.
 pub(crate) const SHARED: &str = "shared";
 
+/// An area of the store, and a blob in it.
+type Place = (String, Digest);
+/// One download at a time.
+type Turn = tokio::sync::Mutex<()>;
+
 /// Downloads under way.
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
-    locks: Mutex<HashMap<(String, Digest), Weak<tokio::sync::Mutex<()>>>>,
+    locks: Mutex<HashMap<Place, Weak<Turn>>>,
 }
 
 impl Pulls {
@@ -51,7 +56,7 @@ impl Pulls {
         opened.ok_or_else(|| internal(&"a blob vanished right after it was linked"))
     }
 
-    fn lock(&self, scope: &str, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    fn lock(&self, scope: &str, digest: &Digest) -> Arc<Turn> {
         let key = (scope.to_owned(), digest.clone());
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| lock.strong_count() > 0);
