@@ -2,7 +2,7 @@
 //! once more.
 
 use model::{Cause, DeliveryId, GitHost, HookEvent, Role, SourceSpec, Trust};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::world::{World, client, json_of, problem, token};
@@ -11,8 +11,19 @@ const COMMIT: &str = "3f786850e387550fdab836ed7e6dc881de23001b";
 
 /// A run that a push or a fork's pull request started; its id.
 async fn started(world: &World, registry: &str, cause: fn(HookEvent) -> Cause) -> String {
+    started_with(world, registry, None, cause).await
+}
+
+/// The same, with a source credential.
+async fn started_with(
+    world: &World,
+    registry: &str,
+    credential: Option<&str>,
+    cause: fn(HookEvent) -> Cause,
+) -> String {
     let source = SourceSpec::parse_git("https://example.com/team/app.git").unwrap();
     let mut new = database::NewRun::quick(registry, model::BuildSpec::new(source));
+    new.spec.source_credential = credential.map(str::to_owned);
     new.cause = cause(HookEvent {
         hook: "hook".to_owned(),
         host: GitHost::Github,
@@ -178,7 +189,10 @@ async fn who_is_told_of_runs_is_told_no_more_when_the_token_ends() {
 #[tokio::test]
 async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
     let world = World::new().await;
-    let first = started(&world, "local", push).await;
+    let git = json!({ "kind": "git", "secret": "not-a-real-one" });
+    let git = world.http.put(world.url("/v1/registries/local/credentials/git")).json(&git);
+    git.send().await.unwrap().error_for_status().unwrap();
+    let first = started_with(&world, "local", Some("git"), push).await;
     world.fail(&world.lease().await, false).await;
     let submitter = client(Some(&token(&world.db, Role::Submitter, None).await));
     let rerun =
