@@ -27,8 +27,8 @@ mod workers;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 pub use cache::{CacheEntry, CacheLayer};
 pub use credentials::{CredentialRow, NewCredential, PutCredential, SealedCredential, Under};
@@ -74,7 +74,14 @@ impl Database {
     #[expect(clippy::unused_async, reason = "the pool needs the runtime that an await proves")]
     pub async fn connect(url: &str, application: &str) -> Result<Self, Error> {
         let options = connect_options(url, application)?;
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE)
+            // One that carried a large delivery would keep its room for good.
+            .after_release(|connection, _| {
+                connection.shrink_buffers();
+                Box::pin(async { Ok(true) })
+            });
         Ok(Self { pool: pool.connect_lazy_with(options) })
     }
 

@@ -117,8 +117,15 @@ impl Page {
         found.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
+    /// Also of a page that another one takes the place of meanwhile.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        self.find(selector).await.text().await.unwrap()
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match self.find(selector).await.text().await {
+                Ok(text) => return text,
+                Err(error) => assert!(tokio::time::Instant::now() < end, "{selector}: {error}"),
+            }
+        }
     }
 
     /// What an expression is in the page.
