@@ -10,7 +10,7 @@ use crate::router;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Slipway", description = "A self-hosted cloud build service for container images.", version = "1"),
-    components(schemas(api::ProblemBody)),
+    components(schemas(api::ProblemBody, api::CauseWord)),
     tags(
         (name = "registries", description = "Where images are pushed."),
         (name = "tasks", description = "Saved definitions, and what starts them."),
