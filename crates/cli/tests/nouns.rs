@@ -179,6 +179,18 @@ async fn a_signed_push_becomes_a_run_with_nothing_but_the_command_line() {
     }
     assert_eq!(person.say(&["run", "list", "--task", "app", "--json"]).objects().len(), 2);
     assert_eq!(person.say(&["runs", "--task", "app", "--json"]).objects().len(), 2);
+    let pushed = person.say(&["run", "list", "--cause", "commit", "--branch", "main", "--json"]).objects();
+    let (last, commit) = (&pushed[0], pushed[0]["revision"]["commit"].as_str().expect("it was checked out"));
+    assert_eq!(pushed.len(), 2);
+    assert_eq!(person.say(&["run", "list", "--commit", &commit[..12], "--json"]).objects().len(), 1);
+    assert_eq!(person.say(&["run", "list", "--branch", "other", "--json"]).objects().len(), 0);
+    let refused = person.say(&["run", "list", "--cause", "weather"]);
+    assert!(refused.code != 0 && refused.err.contains("manual, commit, pull_request"), "{refused:?}");
+
+    let again = person.say(&["run", "rerun", last["id"].as_str().expect("an id"), "--follow"]);
+    assert!(again.done().contains("COPY word"), "{again:?}");
+    let both = person.say(&["run", "list", "--commit", commit, "--json"]).objects();
+    assert_eq!((both.len(), &both[0]["cause"]["rerun"]["of"]), (2, &last["id"]), "{both:?}");
     let log = world.log();
     assert!(!log.contains(SECRET), "{log}");
 }

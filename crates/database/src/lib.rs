@@ -15,6 +15,7 @@ mod outbox;
 mod publisher;
 mod registries;
 mod rescuer;
+mod run_list;
 mod runs;
 mod sources;
 mod statistics;
@@ -46,7 +47,8 @@ pub use publisher::{
 };
 pub use registries::{Deleted, NewRegistry, Registry};
 pub use rescuer::Rescued;
-pub use runs::{Cancel, CreateRun, NewRun, RunFilter, RunPage, RunRow, SkippedTag};
+pub use run_list::{RunFilter, RunPage};
+pub use runs::{Cancel, CreateRun, NewRun, RunRow, SkippedTag};
 pub use statistics::{QueueStatistics, Statistics};
 pub use steps::{AttemptRow, MAX_VERTEX_NAME, MAX_VERTICES, StepRow, VertexRecord, VertexRow};
 pub use tasks::{Changed, TaskRow};

@@ -1,4 +1,4 @@
-//! `slipway run`: list, show, cancel, logs. `slipway runs` is the short way to the list, or to one run.
+//! `slipway run`: list, show, rerun, cancel, logs. `slipway runs` is the short way to the list, or to one run.
 
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ use super::render::{duration, summary, word};
 use super::service::Service;
 use super::shared::{print_list, print_one, when};
 use super::steps::lines;
+use super::watch::began;
 use super::{EXIT_CODES, NOUN_EXIT_CODES, ServiceArgs};
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +22,7 @@ pub(crate) enum RunCommand {
     /// List runs, newest first.
     #[command(after_help = format!("Examples:
   slipway run list --task app --status failed
+  slipway run list --branch main --cause commit --limit 5
   slipway run list --json | jq -r 'select(.status == \"failed\").id'
 
 {NOUN_EXIT_CODES}"))]
@@ -32,6 +34,15 @@ pub(crate) enum RunCommand {
 
 {NOUN_EXIT_CODES}"))]
     Show(ShowArgs),
+    /// Do a run once more: the same build, for the same cause, with the same trust.
+    #[command(after_help = format!("Examples:
+  slipway run rerun 0190b6a3-5c1f-7a7e-b3a5-2d1d0c9e8f70 --follow
+
+It is the task as it was then. `slipway task run` takes the task as it is now.
+Without --follow it prints the new run's id. With it ^C cancels the run; a second ^C leaves at once.
+
+{EXIT_CODES}"))]
+    Rerun(RerunArgs),
     /// Cancel a run.
     Cancel(CancelArgs),
     /// Print a run's log.
@@ -48,7 +59,7 @@ pub(crate) enum RunCommand {
 {EXIT_CODES}"))]
 pub(crate) struct RunsArgs {
     /// Show this one
-    #[arg(conflicts_with_all = ["status", "task", "limit"])]
+    #[arg(conflicts_with_all = ["status", "task", "cause", "branch", "commit", "limit"])]
     run: Option<RunId>,
     #[command(flatten)]
     list: ListArgs,
@@ -64,6 +75,15 @@ pub(crate) struct ListArgs {
     /// Only runs of this task
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
+    /// Only runs that this started: manual, commit, pull_request
+    #[arg(long, value_name = "WORD")]
+    cause: Option<String>,
+    /// Only runs of this branch or tag
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// Only runs of a commit whose id begins so
+    #[arg(long, value_name = "HEX")]
+    commit: Option<String>,
     /// How many, newest first
     #[arg(long, default_value_t = 20)]
     limit: u32,
@@ -80,12 +100,24 @@ pub(crate) struct ShowArgs {
     service: ServiceArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// The run's id
+    run: RunId,
+    /// Show the log until the new run ends, and leave with its exit code
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
 pub(crate) async fn run(command: RunCommand) -> anyhow::Result<ExitCode> {
     match command {
         RunCommand::List(args) => conclude(list(&args).await, args.service.json()),
         RunCommand::Show(args) => {
             conclude(show(&args.service, args.run, args.steps).await, args.service.json())
         }
+        RunCommand::Rerun(args) => conclude(rerun(&args).await, args.service.json()),
         RunCommand::Cancel(args) => cancel(args).await,
         RunCommand::Logs(args) => logs(args).await,
     }
@@ -111,11 +143,18 @@ async fn list(args: &ListArgs) -> Result<u8, ClientError> {
 
 /// As many pages as it takes.
 async fn pages(service: &Service, args: &ListArgs) -> Result<Vec<Run>, ClientError> {
-    let ListArgs { status, task, limit, .. } = args;
+    let limit = &args.limit;
+    let filters = [
+        ("status", args.status.map(|status| status.to_string())),
+        ("task", args.task.clone()),
+        ("cause", args.cause.clone()),
+        ("branch", args.branch.clone()),
+        ("commit", args.commit.clone()),
+    ];
     let (mut runs, mut cursor) = (Vec::new(), None::<String>);
     while runs.len() < *limit as usize {
         let left = limit - u32::try_from(runs.len()).unwrap_or(*limit);
-        let page = service.list_runs(*status, task.as_deref(), left.min(200), cursor.as_deref()).await?;
+        let page = service.list_runs(&filters, left.min(200), cursor.as_deref()).await?;
         runs.extend(page.runs);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -140,6 +179,12 @@ struct Whole<'a> {
     run: &'a Run,
     #[serde(flatten)]
     steps: &'a RunSteps,
+}
+
+async fn rerun(args: &RerunArgs) -> Result<u8, ClientError> {
+    let service = args.service.service()?;
+    let run = service.rerun(args.run).await?;
+    began(&service, &run, args.follow, args.service.json()).await
 }
 
 async fn show(args: &ServiceArgs, run: RunId, all: bool) -> Result<u8, ClientError> {

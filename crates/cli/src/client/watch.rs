@@ -1,12 +1,27 @@
 //! Watches a run until its end and shows it; ^C cancels it if it is ours to cancel.
 
 use model::RunId;
+use server::api::Run;
 
 use super::error::{ClientError, LEFT, exit_code_of};
 use super::follow::{Follow, Happening};
 use super::interrupt::Interrupts;
-use super::render::Show;
+use super::render::{self, Show};
 use super::service::Service;
+use super::shared::print_done;
+
+/// Tells of a run that was just made: its id, or with `follow` all of it, and the exit code its end means.
+pub(crate) async fn began(service: &Service, run: &Run, follow: bool, json: bool) -> Result<u8, ClientError> {
+    let mut show = render::choose(json);
+    match follow || json {
+        true => show.created(run),
+        false => print_done(json, &run.id.to_string()),
+    }
+    if !follow {
+        return Ok(0);
+    }
+    watch(service, run.id, show.as_mut(), OnInterrupt::Cancel).await
+}
 
 /// What ^C means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Questions about runs, their logs and sources.
 
-use model::{RunId, RunStatus};
+use model::RunId;
 use reqwest::{Method, Response};
 use server::api::{NewRun, NewTaskRun, Run, RunPage, RunSteps, SourceUpload};
 
@@ -41,16 +41,18 @@ impl Service {
     /// A page of runs, newest first.
     pub(crate) async fn list_runs(
         &self,
-        status: Option<RunStatus>,
-        task: Option<&str>,
+        filters: &[(&str, Option<String>)],
         limit: u32,
         cursor: Option<&str>,
     ) -> Result<RunPage, ClientError> {
         let mut query = vec![("limit", limit.to_string())];
-        query.extend(task.map(|task| ("task", task.to_owned())));
-        query.extend(status.map(|status| ("status", status.to_string())));
+        query.extend(filters.iter().filter_map(|(name, value)| Some((*name, value.clone()?))));
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         self.json(self.quick(Method::GET, &["runs"]).query(&query)).await
+    }
+
+    pub(crate) async fn rerun(&self, run: RunId) -> Result<Run, ClientError> {
+        self.json(self.quick(Method::POST, &["runs", &run.to_string(), "rerun"])).await
     }
 
     pub(crate) async fn cancel(&self, run: RunId) -> Result<Run, ClientError> {

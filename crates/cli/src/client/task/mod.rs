@@ -15,7 +15,7 @@ use super::notify;
 use super::render;
 use super::service::{Noun, Service};
 use super::shared::{confirm, print_done, print_list, print_one, when};
-use super::watch::{OnInterrupt, watch};
+use super::watch::began;
 use super::{EXIT_CODES, NOUN_EXIT_CODES, ServiceArgs};
 use fields::{BuildFields, TaskFields};
 
@@ -167,15 +167,7 @@ async fn run(service: &Service, args: &RunArgs, json: bool) -> Result<u8, Client
         trust: args.untrusted.then_some(Trust::Untrusted),
     };
     let run = service.run_task(&args.named.name, &new).await?;
-    let mut show = render::choose(json);
-    match args.follow || json {
-        true => show.created(&run),
-        false => print_done(json, &run.id.to_string()),
-    }
-    if !args.follow {
-        return Ok(0);
-    }
-    watch(service, run.id, show.as_mut(), OnInterrupt::Cancel).await
+    began(service, &run, args.follow, json).await
 }
 
 fn row(task: &Task) -> [String; 4] {
