@@ -110,10 +110,25 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether it is a part of the service. Its pipes lead to cells, ssh and other roles: one that closes early is an
+    /// error there like any other, and must not end the process with all of its runs.
+    fn serves(&self) -> bool {
+        match self {
+            Self::Up(_) | Self::Server(_) | Self::Publisher(_) | Self::Migrate(_) => true,
+            Self::Worker(line) => matches!(line, WorkerLine::Role(_)),
+            Self::Cell { .. } | Self::GitSsh { .. } | Self::Connect { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    // A pipe that closes early (`slipway logs | head`) ends us quietly instead of with a panic.
-    reset_sigpipe();
     let cli = Cli::parse();
+    if !cli.command.serves() {
+        // A pipe that closes early (`slipway logs | head`) ends us quietly instead of with a panic.
+        reset_sigpipe();
+    }
     if let Command::Cell { worker } = cli.command {
         // Before any thread exists: a user namespace can't be left by a process with threads.
         cell::enter(worker);

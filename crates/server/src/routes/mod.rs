@@ -19,6 +19,7 @@ mod names;
 mod patch;
 pub(crate) mod receive;
 pub(crate) mod registries;
+mod registry_address;
 pub(crate) mod rerun;
 pub(crate) mod run_task;
 pub(crate) mod statistics;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::lookup::find_registry;
 use super::patch::patched;
+use super::registry_address;
 use crate::App;
 use crate::api::{GoneReceiver, NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
 use crate::http::auth::Caller;
@@ -155,10 +156,10 @@ fn check_name(name: &str) -> Result<(), Problem> {
 }
 
 async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
-    if let Err((message, hint)) = check_address(&row.address) {
+    if let Err((message, hint)) = registry_address::check(&row.address) {
         return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("address"));
     }
-    if row.sign_in.is_azures() && row.plain_http && !is_loopback(&row.address) {
+    if row.sign_in.is_azures() && row.plain_http && !registry_address::is_loopback(&row.address) {
         return Err(Problem::new(
             &kind::REGISTRY_INVALID,
             "An identity of Azure's is not sent over plain http.",
@@ -187,71 +188,6 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
         }
     }
     check_notify(app, &row.name, &row.notify, &kind::REGISTRY_INVALID).await
-}
-
-/// `host[:port]`: what is wrong with it, and what to write.
-fn check_address(address: &str) -> Result<(), (String, String)> {
-    if address.contains('@') {
-        let hint =
-            "Write a host's name alone; how to sign in is `sign_in`, with a credential that is kept apart.";
-        return Err(("The address carries a user or a password.".to_owned(), hint.to_owned()));
-    }
-    let shown: String = address.chars().take(200).collect();
-    if let Some((scheme, rest)) = address.split_once("://") {
-        let host = rest.split('/').next().unwrap_or_default();
-        let plain = if scheme == "http" { " with `plain_http: true`" } else { "" };
-        return Err((format!("`{shown}` is an address with a scheme."), format!("Write `{host}`{plain}.")));
-    }
-    if let Some((host, path)) = address.split_once('/') {
-        let hint = format!("Write `{host}`; `{path}` belongs to the images' names, as in `{path}/app:1`.");
-        return Err((format!("`{shown}` holds a path."), hint));
-    }
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) if !address.ends_with(']') => (host, Some(port)),
-        _ => (address, None),
-    };
-    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-        return Err((
-            format!("`{shown}` has no possible port."),
-            "A port is a number from 1 to 65535.".to_owned(),
-        ));
-    }
-    let is_v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let right = match is_v6 {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_host_name(host),
-    };
-    if !right {
-        let hint =
-            "Write a host's name and, if need be, a port: `team.azurecr.io`, `registry.example.com:5000`.";
-        return Err((format!("`{shown}` is not a registry's address."), hint.to_owned()));
-    }
-    if is_v6.is_none() && !host.contains('.') && host != "localhost" && port.is_none() {
-        let hint = format!(
-            "For Azure Container Registry write `{host}.azurecr.io`; else the whole name, or a port behind it."
-        );
-        return Err((format!("`{shown}` is an incomplete name: it has no domain."), hint));
-    }
-    Ok(())
-}
-
-fn is_loopback(address: &str) -> bool {
-    let host = match address.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => address,
-    };
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
-fn is_host_name(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    host.len() <= 253 && host.split('.').all(label)
 }
 
 /// Addresses and credentials of outgoing webhooks.
@@ -329,36 +265,5 @@ impl From<database::Registry> for Registry {
         let database::Registry { name, address, plain_http, sign_in, notify, created_at, updated_at } = row;
         let gone_receivers = Vec::new();
         Self { name, address, plain_http, sign_in, notify, created_at, updated_at, gone_receivers }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_address_is_refused_with_what_to_write() {
-        for good in
-            ["team.azurecr.io", "localhost", "127.0.0.1:5000", "[::1]:5000", "[2001:db8::1]", "reg:5000"]
-        {
-            assert_eq!(check_address(good), Ok(()), "{good}");
-        }
-        for (bad, hint) in [
-            ("https://team.azurecr.io/v2", "Write `team.azurecr.io`."),
-            ("http://reg:5000", "plain_http: true"),
-            ("ghcr.io/team", "`team/app:1`"),
-            ("team", "team.azurecr.io"),
-            ("team.azurecr.io:", "1 to 65535"),
-            ("team.azurecr.io:99999", "1 to 65535"),
-            ("", "host's name"),
-            ("-x.example", "host's name"),
-            ("a b.example", "host's name"),
-            ("user@host.example", "host's name"),
-            ("https://user:geheim@host.example", "host's name"),
-        ] {
-            let (message, said) = check_address(bad).expect_err(bad);
-            assert!(said.contains(hint), "{bad}: {message} {said}");
-            assert!(!format!("{message}{said}").contains("geheim"), "{message} {said}");
-        }
     }
 }

@@ -67,8 +67,14 @@ pub(super) fn pull_request(root: &Field<'_>, starts: bool) -> Result<PullRequest
     })
 }
 
-/// By the numbers of the two repositories; one that is gone or without a number is a stranger's.
+/// By the numbers of the two repositories; one that is gone or without a number is a stranger's. So is what
+/// stands on no branch: Gitea and Forgejo take pull requests that were pushed to `refs/for/…` (AGit) from whoever may
+/// read, and tell of them as if they came from the repository itself: with an empty `label`, and `refs/pull/N/head` for
+/// a branch.
 fn is_fork(head: &Field<'_>, base: &Field<'_>) -> bool {
     let id = |side: &Field<'_>| side.get("repo").and_then(|repo| repo.maybe_number("id"));
-    id(head).is_none() || id(head) != id(base)
+    let on_a_branch =
+        head.maybe_text("ref").is_some_and(|name| !name.is_empty() && !name.starts_with("refs/"));
+    let has_label = head.get("label").is_none() || head.maybe_text("label").is_some();
+    id(head).is_none() || id(head) != id(base) || !on_a_branch || !has_label
 }

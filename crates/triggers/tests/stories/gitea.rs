@@ -57,6 +57,16 @@ fn a_fork_is_told_as_one_also_when_it_is_gone() {
 }
 
 #[test]
+fn what_was_pushed_for_review_without_a_right_to_push_is_a_strangers() {
+    let of_review = |from: &str, to: &str| {
+        let told = sent("gitea/pull-request-synchronized").with_body(from, to).pull_request();
+        (told.is_fork, told.starts_runs)
+    };
+    assert_eq!(of_review("\"label\": \"patch-1\"", "\"label\": \"\""), (true, true));
+    assert_eq!(of_review("\"ref\": \"patch-1\"", "\"ref\": \"refs/pull/7/head\""), (true, true));
+}
+
+#[test]
 fn the_rest_starts_nothing_and_says_so() {
     assert_eq!(sent("gitea/create-branch").other(), "a `create` event starts nothing");
 }
