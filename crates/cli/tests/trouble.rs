@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+
 use serde_json::{Value, json};
 use support::{Identity, World};
 use test_support::{GIT_HOSTS, GitServer, LocalRegistry, TestRepository};
@@ -116,4 +120,82 @@ async fn a_full_disk_ends_the_run_that_filled_it_and_the_next_one_succeeds() {
     assert_eq!(failure["location"]["text"], fill, "{failure}");
     let fits = world.build(spec("fits")).await;
     assert_eq!(fits["status"], "succeeded", "what filled the disk is gone: {fits}");
+}
+
+/// A host of files: `/endless` never ends, and `/later` waits for a word. Tells of each path as it is asked for.
+struct Dripping {
+    address: String,
+    asked: mpsc::Receiver<String>,
+    later: mpsc::Sender<()>,
+}
+
+impl Dripping {
+    fn start() -> Self {
+        let listener = TcpListener::bind((GIT_HOSTS, 0)).unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let ((tell, asked), (later, word)) = (mpsc::channel(), mpsc::channel());
+        let word = std::sync::Arc::new(std::sync::Mutex::new(word));
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let (tell, word) = (tell.clone(), std::sync::Arc::clone(&word));
+                std::thread::spawn(move || drop(answer(connection, &tell, &word)));
+            }
+        });
+        Self { address, asked, later }
+    }
+}
+
+fn answer(
+    mut connection: TcpStream,
+    tell: &mpsc::Sender<String>,
+    word: &std::sync::Mutex<mpsc::Receiver<()>>,
+) -> std::io::Result<()> {
+    let mut line = String::new();
+    BufReader::new(&connection).read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    connection.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
+    if path == "/later" {
+        let _ = tell.send(path);
+        let _ = word.lock().unwrap().recv();
+        return connection.write_all(b"at last");
+    }
+    // Past what a pipe holds, so that the cell reads it.
+    for _ in 0..32 {
+        connection.write_all(&[b'x'; 8192])?;
+    }
+    let _ = tell.send(path);
+    loop {
+        connection.write_all(&[b'x'; 8192])?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_amid_a_download_takes_no_other_with_it() {
+    let world = World::start(Identity::Root).await;
+    let base = world.base_image();
+    let (repository, files) = (TestRepository::new(), Dripping::start());
+    let git = GitServer::start(&repository);
+    for file in ["endless", "later"] {
+        let dockerfile = format!("ARG BASE\nFROM ${{BASE}}\nADD {}/{file} /file\n", files.address);
+        repository.commit_to(file, &[("Dockerfile", &dockerfile)]);
+    }
+    let spec = |branch: &str, seconds: u32| {
+        let source = json!({ "type": "git", "url": git.url(), "ref": branch });
+        json!({ "source": source, "build_args": { "BASE": base }, "timeout_seconds": seconds })
+    };
+    let worker = world.role("worker");
+    let beside = world.submit(spec("later", 300)).await;
+    assert_eq!(files.asked.recv().unwrap(), "/later");
+
+    let cancelled = world.submit(spec("endless", 300)).await;
+    assert_eq!(files.asked.recv().unwrap(), "/endless");
+    assert!(world.http.post(format!("{cancelled}/cancel")).send().await.unwrap().status().is_success());
+    assert_eq!(world.ended(&cancelled).await["status"], "cancelled");
+    let late = world.build(spec("endless", 3)).await;
+    assert_eq!(late["status"], "timed_out", "{late}");
+
+    files.later.send(()).unwrap();
+    let beside = world.ended(&beside).await;
+    assert_eq!((&beside["status"], &beside["attempt"]), (&json!("succeeded"), &json!(1)), "{}", world.log());
+    assert_eq!(world.role("worker"), worker, "{}", world.log());
 }

@@ -75,15 +75,12 @@ impl Hold {
     }
 
     /// Waits for a verdict that ends the run.
-    pub(crate) async fn ended(&mut self) -> Verdict {
-        loop {
-            let verdict = *self.verdict.borrow_and_update();
-            if verdict != Verdict::Continue {
-                return verdict;
-            }
-            if self.verdict.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+    pub(crate) async fn ended(&self) -> Verdict {
+        let mut told = self.verdict.clone();
+        let verdict = told.wait_for(|verdict| *verdict != Verdict::Continue).await.map(|verdict| *verdict);
+        match verdict {
+            Ok(verdict) => verdict,
+            Err(_) => std::future::pending().await,
         }
     }
 }

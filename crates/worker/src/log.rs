@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use database::Database;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::lease::Lease;
 use crate::mask::{Mask, Masked};
@@ -16,19 +16,26 @@ use crate::metrics::METRICS;
 const GATHER: Duration = Duration::from_millis(200);
 /// The largest chunk, in bytes.
 const CHUNK: usize = 256 << 10;
-/// Lines that wait while the database is away; beyond it a cell that logs more has to wait.
-const WAITING: usize = 1024;
+/// Bytes that wait while the database is away; beyond it a cell that logs more has to wait.
+const WAITING: usize = 4 << 20;
 
 /// Takes lines; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct LogSink {
-    lines: mpsc::Sender<String>,
+    lines: mpsc::UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
 }
 
+/// Lines, and the room that they take until they are gathered.
+type Waiting = (String, OwnedSemaphorePermit);
+
 impl LogSink {
-    /// Hands lines over; waits while too many are waiting already.
+    /// Hands lines over; waits while too many bytes are waiting already.
     pub(crate) async fn write(&self, lines: String) {
-        let _ = self.lines.send(lines).await;
+        let room = u32::try_from(lines.len().clamp(1, WAITING)).unwrap_or(u32::MAX);
+        if let Ok(room) = Arc::clone(&self.room).acquire_many_owned(room).await {
+            let _ = self.lines.send((lines, room));
+        }
     }
 }
 
@@ -42,10 +49,11 @@ pub(crate) struct LogWriter {
 impl LogWriter {
     /// Starts writing for a lease.
     pub(crate) fn start(database: Database, lease: Lease, mask: &Mask) -> (LogSink, Self) {
-        let (lines, queue) = mpsc::channel(WAITING);
+        let (lines, queue) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(WAITING));
         let lost = Arc::new(Notify::new());
         let task = tokio::spawn(write_all(database, lease, queue, mask.begin(), Arc::clone(&lost)));
-        (LogSink { lines }, Self { task, lost })
+        (LogSink { lines, room }, Self { task, lost })
     }
 
     /// Waits until everything is written, but not longer than `limit`.
@@ -60,7 +68,7 @@ impl LogWriter {
 async fn write_all(
     database: Database,
     lease: Lease,
-    mut queue: mpsc::Receiver<String>,
+    mut queue: mpsc::UnboundedReceiver<Waiting>,
     mut masked: Masked,
     lost: Arc<Notify>,
 ) {
@@ -71,7 +79,7 @@ async fn write_all(
         // Of the oldest line of the chunk.
         let arrived = Instant::now();
         let chunk = match &more {
-            Some(first) => {
+            Some((first, _)) => {
                 lines.extend_from_slice(first.as_bytes());
                 gather(&mut queue, &mut lines).await;
                 masked.push(&lines)
@@ -93,11 +101,11 @@ async fn write_all(
     }
 }
 
-async fn gather(queue: &mut mpsc::Receiver<String>, chunk: &mut Vec<u8>) {
+async fn gather(queue: &mut mpsc::UnboundedReceiver<Waiting>, chunk: &mut Vec<u8>) {
     let deadline = tokio::time::Instant::now() + GATHER;
     while chunk.len() < CHUNK {
         match tokio::time::timeout_at(deadline, queue.recv()).await {
-            Ok(Some(lines)) => chunk.extend_from_slice(lines.as_bytes()),
+            Ok(Some((lines, _))) => chunk.extend_from_slice(lines.as_bytes()),
             _ => return,
         }
     }

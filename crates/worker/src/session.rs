@@ -8,7 +8,7 @@ use cell::{BuildJob, CellProcess, Job};
 use database::{LeasedRun, Outcome, Verdict};
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -24,6 +24,9 @@ use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
 const IN_FLIGHT: usize = 64;
+
+/// A message with what goes beside it, and the place of the question that it answers.
+type Reply = (ToCell, Vec<OwnedFd>, Arc<OwnedSemaphorePermit>);
 
 /// Executes one run from its lease to its end.
 pub(crate) async fn execute(
@@ -41,7 +44,7 @@ pub(crate) async fn execute(
             token: leased.token.clone(),
         };
         tracing::info!(registry = leased.registry_name, "run started");
-        let mut hold = holding.hold(lease.clone());
+        let hold = holding.hold(lease.clone());
         let desk = Desk::new(house.config.broker.clone(), lease.clone());
         let began = Instant::now();
         let granted = tokio::select! {
@@ -53,7 +56,7 @@ pub(crate) async fn execute(
         let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
         let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
         let outcome = match granted {
-            Ok(granted) => build(&house, &leased, &lease, granted, &mut hold, &told, &stop).await,
+            Ok(granted) => build(&house, &leased, &lease, granted, &hold, &told, &stop).await,
             Err(failure) => Some(failed(failure, None)),
         };
         if let Some(Outcome::Failed { failure, .. }) = &outcome {
@@ -92,7 +95,7 @@ async fn build(
     leased: &LeasedRun,
     lease: &Lease,
     granted: Granted,
-    hold: &mut Hold,
+    hold: &Hold,
     told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
@@ -158,35 +161,43 @@ async fn converse(
     channel: Arc<Channel>,
     answers: Answers,
     preflight: Preflight,
-    hold: &mut Hold,
+    hold: &Hold,
     told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
-    let mut packets = read(Arc::clone(&channel));
-    let replies = write(Arc::clone(&channel));
     let answers = Arc::new(answers);
+    let outcome = tokio::select! {
+        outcome = serve(channel, &answers, hold, told) => outcome,
+        verdict = hold.ended() => verdict_outcome(verdict, &answers.leased),
+        failure = refused(preflight) => Some(failed(failure, None)),
+        () = stop.cancelled() => Some(failed(stopped(), None)),
+    };
+    answers.end();
+    outcome
+}
+
+/// Answers the cell until it ends. One that does not read what it asked for is answered nothing more: each question
+/// has a place until its answer is sent and its stream ended.
+async fn serve(channel: Arc<Channel>, answers: &Arc<Answers>, hold: &Hold, told: &Told) -> Option<Outcome> {
+    let mut packets = read(Arc::clone(&channel));
+    let replies = write(channel);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut refused = std::pin::pin!(refused(preflight));
-    let outcome = loop {
-        let packet = tokio::select! {
-            packet = packets.recv() => packet,
-            verdict = hold.ended() => break verdict_outcome(verdict, &answers.leased),
-            failure = &mut refused => break Some(failed(failure, None)),
-            () = stop.cancelled() => break Some(failed(stopped(), None)),
-        };
-        match packet {
+    loop {
+        match packets.recv().await {
             Some(Packet { message: ToWorker::Ask { id, question }, descriptors }) => {
-                let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { continue };
-                let (answers, replies) = (Arc::clone(&answers), replies.clone());
+                let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else { continue };
+                let place = Arc::new(place);
+                let (answers, replies) = (Arc::clone(answers), replies.clone());
                 let task = async move {
-                    let last_word = replies.clone();
-                    let ended = move |end| drop(last_word.send((ToCell::StreamEnd(end), Vec::new())));
+                    let (last_word, kept) = (replies.clone(), Arc::clone(&place));
+                    let ended = move |end| {
+                        last_word.send((ToCell::StreamEnd(end), Vec::new(), kept)).unwrap_or_default()
+                    };
                     let (answer, beside) = match answers.answer(question, descriptors, ended).await {
                         Ok((answer, beside)) => (Ok(answer), beside),
                         Err(failure) => (Err(failure), Vec::new()),
                     };
-                    let _ = replies.send((ToCell::Answer { id, answer }, beside));
-                    drop(permit);
+                    let _ = replies.send((ToCell::Answer { id, answer }, beside, place));
                 };
                 tokio::spawn(task.in_current_span());
             }
@@ -194,14 +205,12 @@ async fn converse(
             Some(Packet { message: ToWorker::Vertex(event), .. }) => told.vertices.tell(event).await,
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
-                break Some(outcome_of(finish, &answers));
+                return Some(outcome_of(finish, answers));
             }
             Some(Packet { message: ToWorker::Unshared, .. }) => {}
-            None => break Some(failed(died(), None)),
+            None => return Some(failed(died(), None)),
         }
-    };
-    answers.end();
-    outcome
+    }
 }
 
 /// Waits for a preflight that fails.
@@ -234,10 +243,10 @@ fn read(channel: Arc<Channel>) -> mpsc::Receiver<Packet<ToWorker>> {
 }
 
 /// A cell that does not read blocks this thread only, until it is killed.
-fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<(ToCell, Vec<OwnedFd>)> {
-    let (replies, queue) = std::sync::mpsc::channel::<(ToCell, Vec<OwnedFd>)>();
+fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<Reply> {
+    let (replies, queue) = std::sync::mpsc::channel::<Reply>();
     std::thread::spawn(move || {
-        for (message, descriptors) in queue {
+        for (message, descriptors, _place) in queue {
             let beside: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
             if channel.send(&message, &beside).is_err() {
                 return;

@@ -30,7 +30,11 @@ pub(crate) struct VertexSink {
 
 impl VertexSink {
     /// It happens now.
-    pub(crate) async fn tell(&self, event: VertexEvent) {
+    pub(crate) async fn tell(&self, mut event: VertexEvent) {
+        if let VertexEvent::Started(start) = &mut event {
+            shorten(&mut start.name);
+            start.stage.iter_mut().for_each(shorten);
+        }
         let _ = self.events.send((self.began.elapsed(), event)).await;
     }
 }
@@ -148,6 +152,11 @@ impl Vertices {
             number
         })
     }
+}
+
+/// Far more than is shown, so that a secret is still whole where it is masked.
+fn shorten(text: &mut String) {
+    text.truncate(text.floor_char_boundary(WAITING * MAX_VERTEX_NAME));
 }
 
 /// One line of bounded length; the last character says that there was more.

@@ -92,7 +92,7 @@ struct Reader {
     status: Option<RunStatus>,
 }
 
-/// The client is gone.
+/// The client is gone, or its token.
 struct Gone;
 
 impl Reader {
@@ -122,14 +122,18 @@ impl Reader {
                 return self.tell_end().await;
             }
             self.waiter.changed(self.app.config().poll).await;
-            if self.asked.elapsed() >= self.app.config().ping {
-                self.asked = Instant::now();
-                if !self.caller.is_still_good(&self.app).await {
-                    return Ok(());
-                }
-            }
+            self.is_still_asked().await?;
             self.look().await;
         }
+    }
+
+    /// Ends with the token: it is looked at again now and then, also while there is much to tell.
+    async fn is_still_asked(&mut self) -> Result<(), Gone> {
+        if self.asked.elapsed() < self.app.config().ping {
+            return Ok(());
+        }
+        self.asked = Instant::now();
+        if self.caller.is_still_good(&self.app).await { Ok(()) } else { Err(Gone) }
     }
 
     async fn tell_status(&mut self) -> Result<(), Gone> {
@@ -164,6 +168,7 @@ impl Reader {
             };
             self.position.offset += length;
             self.send(Event::default().event("log").id(self.position.id()), data).await?;
+            self.is_still_asked().await?;
         }
     }
 

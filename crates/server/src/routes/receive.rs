@@ -87,7 +87,7 @@ pub(crate) async fn receive(
 ) -> Result<Response, Problem> {
     let hook = HookId(hook);
     let (found, body) = match admit(&app, hook).await {
-        Ok(found) => (found, app.intake.take(&headers, body).await?),
+        Ok(found) => (found, app.intake.take(hook, &headers, body).await?),
         Err(problem) => {
             intake::throw_away(body);
             return Err(problem);

@@ -6,6 +6,7 @@ mod images;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker::{Broker, GitSecret, RunSecrets, Secret};
 use content::Store;
@@ -115,6 +116,15 @@ impl World {
 
     /// The worker's end of the port serves whatever `cell` asks; answers the run's outcome.
     async fn serve(&self, cell: impl FnOnce(Cell) + Send + 'static) -> Option<Outcome> {
+        self.serve_until(CancellationToken::new(), cell).await
+    }
+
+    /// The same, and it is told to stop.
+    async fn serve_until(
+        &self,
+        stop: CancellationToken,
+        cell: impl FnOnce(Cell) + Send + 'static,
+    ) -> Option<Outcome> {
         let LeasedRun { run, attempt, epoch, token, .. } = self.leased.clone();
         let lease = Lease { run, attempt, epoch, token };
         let git = GitSecret { username: None, secret: Secret::new(SECRET), known_hosts: None };
@@ -125,7 +135,7 @@ impl World {
             ))),
             secrets: RunSecrets { git: Some(git), ..RunSecrets::default() },
         };
-        let mut hold = Arc::new(Holding::default()).hold(lease.clone());
+        let hold = Arc::new(Holding::default()).hold(lease.clone());
         let (preflight, mask) = (granted.preflight.clone(), Mask::of(&granted.secrets));
         let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
@@ -135,8 +145,7 @@ impl World {
         let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();
         let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
-        let stop = CancellationToken::new();
-        let outcome = converse(Arc::new(ours), answers, preflight, &mut hold, &told, &stop).await;
+        let outcome = converse(Arc::new(ours), answers, preflight, &hold, &told, &stop).await;
         playing.await.unwrap();
         drop(told);
         writers.finish().await;
@@ -219,6 +228,39 @@ async fn a_hostile_cell_gets_nothing_that_its_run_does_not_declare() {
     assert!(seen[1].0.starts_with("/other.git/"), "{seen:?}");
     assert_eq!(seen[1].1, None, "the credential is for the declared repository alone");
     assert!(seen.iter().all(|(path, _)| !path.contains("receive-pack")), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_that_asks_and_never_reads_is_answered_no_more_and_can_still_be_stopped() {
+    const QUESTIONS: u64 = 200_000;
+    let world = World::new(Host::start(None)).await;
+    let stop = CancellationToken::new();
+    let outcome = world.serve_until(stop.clone(), move |cell| {
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&asked);
+        // Blocked in the end, until the process is gone: nobody kills this cell.
+        std::thread::spawn(move || {
+            for id in 1..=QUESTIONS {
+                let question = json!({ "ask": { "id": id, "question": "upload" } });
+                if cell.port.send(&question, &[]).is_err() {
+                    return;
+                }
+                asked.store(id, Ordering::Relaxed);
+            }
+        });
+        let mut before = 0;
+        loop {
+            std::thread::sleep(Duration::from_millis(300));
+            match count.load(Ordering::Relaxed) {
+                now if now > 0 && now == before => break,
+                now => before = now,
+            }
+        }
+        assert!(before < QUESTIONS, "all of it was taken");
+        stop.cancel();
+    });
+    let Some(Outcome::Failed { failure, .. }) = outcome.await else { panic!("the run fails") };
+    assert_eq!(failure.kind, "worker_stopped");
 }
 
 #[tokio::test(flavor = "multi_thread")]

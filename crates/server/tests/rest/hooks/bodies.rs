@@ -92,36 +92,41 @@ async fn large_deliveries_wait_for_each_other() {
     }
 }
 
-/// Whoever has more than the beginning of a large body under way has a part of the budget. Who gets none in time is
-/// told to come again; who has a small one is not concerned.
+/// Who knows a hook's address, and not its secret, keeps out that hook's large deliveries at most: those of other hooks
+/// come, and small ones.
 #[tokio::test]
-async fn large_deliveries_that_do_not_end_keep_out_other_large_ones_alone() {
+async fn large_deliveries_that_do_not_end_keep_out_those_of_their_own_hook_alone() {
     let (limit, budget) = (1 << 20, 1 << 20);
     let desk =
         Desk::with(Config { delivery_limit: limit, delivery_budget: budget, ..Config::default() }).await;
-    let hook = desk.hooks().next().unwrap();
-    let mut hanging = hook.connection(&format!("content-length: {limit}")).await;
-    hanging.write_all(&vec![b'x'; 200_000]).await.unwrap();
-    let large = async |id| {
+    let [hook, other] = desk.hooks().take(2).collect::<Vec<_>>().try_into().ok().unwrap();
+    let mut hanging = Vec::new();
+    for _ in 0..8 {
+        let mut begun = hook.connection(&format!("content-length: {limit}")).await;
+        begun.write_all(&vec![b'x'; 200_000]).await.unwrap();
+        hanging.push(begun);
+    }
+    let large = async |hook: &Hook<'_>, id| {
         hook.deliver(&hook.sender.sent("push-to-branch", id).padded_to(limit).signed(hook.secret)).await
     };
-    // Until the hanging one has its part, others get it.
+    // Until the hanging ones have their places, others get one.
     let mut others = 1;
     let refused = loop {
-        match large(others).await {
+        match large(&hook, others).await {
             answer if answer.status() == 202 && others < 100 => others += 1,
             answer => break answer,
         }
     };
     assert_eq!(refused.headers()["retry-after"], "10");
     assert_eq!(problem(refused).await.1, "busy");
+    assert_eq!(large(&other, 1).await.status(), 202, "another hook's");
     assert_eq!(hook.deliver(&hook.sent("push-to-branch", 200)).await.status(), 202, "a small one");
     // A hook that is not there takes no part at all.
     let elsewhere = format!("{}{}", &hook.address[..hook.address.len() - 36], uuid::Uuid::new_v4());
     let nowhere = desk.stranger.post(elsewhere).body(vec![b'x'; limit]).send().await.unwrap();
     assert_eq!(problem(nowhere).await.1, "hook_not_found");
     drop(hanging);
-    assert_eq!(large(201).await.status(), 202, "the room is given back");
+    assert_eq!(large(&hook, 201).await.status(), 202, "the places are given back");
 }
 
 #[tokio::test]
