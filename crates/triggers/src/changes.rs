@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::Unreadable;
 use crate::fields::Field;
 
 /// Hosts cut the list somewhere from here on: GitLab at 20, GitHub long did.
@@ -14,17 +15,24 @@ const LONGEST_COMPLETE: usize = 19;
 ///
 /// Absent when a commit does not tell, or when there are so few or so many commits that some may be
 /// missing. `total` is how many there are by the host's own count.
-pub(crate) fn changed(root: &Field<'_>, total: Option<u64>) -> Option<Vec<String>> {
-    let commits = root.items("commits").ok()?;
+///
+/// # Errors
+/// A path that is none.
+pub(crate) fn changed(root: &Field<'_>, total: Option<u64>) -> Result<Option<Vec<String>>, Unreadable> {
+    let Ok(commits) = root.items("commits") else { return Ok(None) };
     let all_told = total.is_none_or(|total| total == commits.len() as u64);
     if commits.is_empty() || commits.len() > LONGEST_COMPLETE || !all_told {
-        return None;
+        return Ok(None);
     }
     let mut paths = BTreeSet::new();
     for commit in &commits {
-        paths.extend(of_commit(commit.value)?);
+        let Some(told) = of_commit(commit.value) else { return Ok(None) };
+        if told.iter().any(|path| path.contains('\0')) {
+            return Err(commit.wrong("names a file with the character NUL"));
+        }
+        paths.extend(told);
     }
-    Some(paths.into_iter().collect())
+    Ok(Some(paths.into_iter().collect()))
 }
 
 /// Gitea writes null for an empty list; a commit with none of the three does not tell.

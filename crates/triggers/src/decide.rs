@@ -73,11 +73,13 @@ fn matches(task: &TaskSpec, trigger: &Trigger, event: &Event) -> Result<String, 
     match (trigger, event) {
         (Trigger::Commit { branches, tags, paths }, Event::Push(push)) => {
             let name = commit::matches(&task.build.source, branches, tags, push)?;
-            let file = files::matches(paths, push.changed.as_deref())?;
-            Ok(file.map_or(name.clone(), |file| format!("{name}, path {file}")))
+            let found = files::matches(paths, push.changed.as_deref())?;
+            Ok(found.map_or(name.clone(), |found| format!("{name}, {found}")))
         }
-        (Trigger::PullRequest { branches, .. }, Event::PullRequest(request)) => {
-            pull_request::matches(branches, request)
+        (Trigger::PullRequest { branches, paths }, Event::PullRequest(request)) => {
+            let name = pull_request::matches(branches, request)?;
+            let found = files::matches(paths, None)?;
+            Ok(found.map_or(name.clone(), |found| format!("{name}, {found}")))
         }
         (_, Event::Push(_)) => Err(Miss::kind("no trigger is for pushes")),
         (_, _) => Err(Miss::kind("no trigger is for pull requests")),

@@ -84,14 +84,22 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Text that only people read: absent when it is anything else, or can't be kept.
-    pub(crate) fn maybe_text(&self, key: &str) -> Option<&'a str> {
-        self.value.get(key)?.as_str().filter(|text| !text.is_empty() && !text.contains('\0'))
+    /// As [`Field::text`], cut where nobody reads on.
+    pub(crate) fn short_text(&self, key: &str) -> Result<&'a str, Unreadable> {
+        self.text(key).map(beginning)
     }
 
+    /// Text that only people read: absent when it is anything else, or can't be kept; cut where nobody reads on.
+    pub(crate) fn maybe_text(&self, key: &str) -> Option<&'a str> {
+        let text = self.value.get(key)?.as_str().filter(|text| !text.is_empty() && !text.contains('\0'))?;
+        Some(beginning(text))
+    }
+
+    /// A number that can be kept: Postgres has 63 bits for it.
     pub(crate) fn number(&self, key: &str) -> Result<u64, Unreadable> {
         let field = self.need(key)?;
-        field.value.as_u64().ok_or_else(|| field.wrong("is not a whole number"))
+        let number = field.value.as_u64().filter(|number| i64::try_from(*number).is_ok());
+        number.ok_or_else(|| field.wrong("is not a whole number below 2^63"))
     }
 
     pub(crate) fn maybe_number(&self, key: &str) -> Option<u64> {
@@ -146,6 +154,13 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Bytes of a name or an address; longer ones are nobody's.
+const LONGEST: usize = 1000;
+
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
+}
+
 /// Whether a source may name it, by [`SourceSpec::validate`].
 fn is_reference(text: &str) -> bool {
     let url = "https://host/repository".to_owned();
@@ -165,5 +180,15 @@ mod tests {
         let refused = push.text("ref").expect_err("it is refused");
         assert_eq!((refused.path.as_str(), refused.message.contains("NUL")), ("push.ref", true), "{refused}");
         assert_eq!((push.maybe_text("by"), push.maybe_text("to")), (None, Some("e")));
+    }
+
+    #[test]
+    fn what_nobody_reads_to_the_end_is_cut_and_what_can_not_be_kept_is_refused() {
+        let json = serde_json::json!({ "name": "ü".repeat(1 << 20), "most": i64::MAX, "more": 1_u64 << 63 });
+        let root = Field::root(&json);
+        assert_eq!(root.maybe_text("name"), Some(&*"ü".repeat(500)));
+        assert_eq!(root.short_text("name").as_deref(), Ok(&*"ü".repeat(500)));
+        assert_eq!(root.number("most"), Ok(i64::MAX.unsigned_abs()));
+        assert_eq!(root.number("more").expect_err("it is refused").path, "more");
     }
 }

@@ -74,19 +74,30 @@ pub(crate) fn first_fit<'a>(patterns: &'a [String], name: &str) -> Option<&'a St
     patterns.iter().find(|text| Pattern::parse(text).is_ok_and(|pattern| pattern.fits(name)))
 }
 
+/// Triggers of a task, and patterns of each of their lists.
+const MAX_TRIGGERS: usize = 50;
+const MAX_PATTERNS: usize = 100;
+
 /// Refuses a task's triggers when a pattern among them is none.
 ///
 /// # Errors
 /// The first such pattern, with its place: `triggers[0].branches[1]`.
 pub fn validate(triggers: &[Trigger]) -> Result<(), InvalidPattern> {
+    if triggers.len() > MAX_TRIGGERS {
+        return Err(InvalidPattern::too_many("triggers".to_owned(), "triggers", MAX_TRIGGERS));
+    }
     for (i, trigger) in triggers.iter().enumerate() {
         if let Trigger::PullRequest { paths, .. } = trigger {
             refuse_paths(i, paths)?;
         }
         for (field, patterns) in lists(trigger) {
+            if patterns.len() > MAX_PATTERNS {
+                let place = format!("triggers[{i}].{field}");
+                return Err(InvalidPattern::too_many(place, "patterns", MAX_PATTERNS));
+            }
             for (j, text) in patterns.iter().enumerate() {
                 let place = |wrong: InvalidPattern| wrong.at(format!("triggers[{i}].{field}[{j}]"));
-                Pattern::parse(text).map_err(place)?;
+                Pattern::parse(text).and_then(|_| parse::fits_something(field, text)).map_err(place)?;
             }
         }
     }

@@ -17,6 +17,9 @@ pub enum Refused {
     /// Not what the hook's host sends. A sentence.
     #[error("{0}")]
     Malformed(String),
+    /// From somebody who knows the secret, and still not what the hook's host sends. A sentence.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 impl Refused {
@@ -29,7 +32,9 @@ impl Refused {
                 ("hook_wrong_signature", "Compare the secret at the git host with the hook's.")
             }
             Self::Stale => ("hook_stale", "Set the sender's clock; a delivery is not sent again as it was."),
-            Self::Malformed(_) => ("hook_malformed", "See whether the hook is of the sender's kind."),
+            Self::Malformed(_) | Self::Unusable(_) => {
+                ("hook_malformed", "See whether the hook is of the sender's kind.")
+            }
         };
         Failure::user(kind, self.to_string(), hint)
     }

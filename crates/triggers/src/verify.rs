@@ -40,10 +40,19 @@ pub fn verify(
         GitHost::AzureDevops => azure_devops(secrets, delivery),
         GitHost::Standard => standard(secrets, delivery, now),
     }?;
-    if delivery_id.len() > 200 {
-        return Err(Refused::Malformed("The delivery's id is longer than 200 characters.".to_owned()));
+    if delivery_id.chars().count() > 200 {
+        return Err(Refused::Unusable("The delivery's id is longer than 200 characters.".to_owned()));
     }
+    let event = event.chars().take(LONGEST_EVENT).collect();
     Ok(Verified { delivery_id, event })
+}
+
+/// Characters of the host's word for an event: those that start something are short.
+const LONGEST_EVENT: usize = 100;
+
+/// What a sender that is known has to say besides.
+fn told<'a>(delivery: &Delivery<'a>, names: &[&str]) -> Result<&'a str, Refused> {
+    delivery.need_header(names).map_err(|refused| Refused::Unusable(refused.to_string()))
 }
 
 type IdAndEvent = (String, String);
@@ -65,9 +74,9 @@ fn github(secrets: &[&str], delivery: &Delivery<'_>) -> Result<IdAndEvent, Refus
     // Gitea and Forgejo send GitHub's headers as well, and mean something else by the same payload.
     if delivery.first_header(&["x-forgejo-event", "x-gitea-event", "x-gogs-event"])?.is_some() {
         let message = "The delivery is Gitea's or Forgejo's, and the hook is one for GitHub.";
-        return Err(Refused::Malformed(message.to_owned()));
+        return Err(Refused::Unusable(message.to_owned()));
     }
-    Ok(both(delivery.need_header(&["x-github-delivery"])?, delivery.need_header(&["x-github-event"])?))
+    Ok(both(told(delivery, &["x-github-delivery"])?, told(delivery, &["x-github-event"])?))
 }
 
 /// Gitea, services/webhook/deliver.go: a form is signed by the JSON within it, which is read here.
@@ -77,8 +86,8 @@ fn gitea(secrets: &[&str], delivery: &Delivery<'_>) -> Result<IdAndEvent, Refuse
     let bodies = [delivery.body, payload.as_deref().unwrap_or(delivery.body)];
     check_hex(signature.ok_or(Refused::Unsigned)?, secrets, &bodies)?;
     Ok(both(
-        delivery.need_header(&["x-forgejo-delivery", "x-gitea-delivery"])?,
-        delivery.need_header(&["x-forgejo-event", "x-gitea-event"])?,
+        told(delivery, &["x-forgejo-delivery", "x-gitea-delivery"])?,
+        told(delivery, &["x-forgejo-event", "x-gitea-event"])?,
     ))
 }
 
@@ -89,24 +98,24 @@ fn gitlab(secrets: &[&str], delivery: &Delivery<'_>, now: OffsetDateTime) -> Res
     } else {
         check_password(delivery.header("x-gitlab-token")?.ok_or(Refused::Unsigned)?, secrets)?;
     }
-    let id = delivery.need_header(&["idempotency-key", "x-gitlab-event-uuid", "webhook-id"])?;
-    Ok(both(id, delivery.need_header(&["x-gitlab-event"])?))
+    let id = told(delivery, &["idempotency-key", "x-gitlab-event-uuid", "webhook-id"])?;
+    Ok(both(id, told(delivery, &["x-gitlab-event"])?))
 }
 
 /// learn.microsoft.com, "Webhooks with Azure DevOps": nothing is signed; a user name and a password
 /// may be set, and everything else is in the body.
 fn azure_devops(secrets: &[&str], delivery: &Delivery<'_>) -> Result<IdAndEvent, Refused> {
     check_password(&basic_password(delivery)?, secrets)?;
-    let malformed = |unreadable: crate::Unreadable| Refused::Malformed(unreadable.message);
-    let json = delivery.json().map_err(malformed)?;
+    let unusable = |unreadable: crate::Unreadable| Refused::Unusable(unreadable.message);
+    let json = delivery.json().map_err(unusable)?;
     let root = Field::root(&json);
     let number = root.maybe_number("notificationId").map(|number| number.to_string());
     let parts = [root.maybe_text("subscriptionId"), number.as_deref(), root.maybe_text("id")];
     let id = parts.into_iter().flatten().collect::<Vec<_>>().join(":");
     if id.is_empty() {
-        return Err(Refused::Malformed("The delivery's `subscriptionId` is missing.".to_owned()));
+        return Err(Refused::Unusable("The delivery's `subscriptionId` is missing.".to_owned()));
     }
-    Ok(both(&id, root.text("eventType").map_err(malformed)?))
+    Ok(both(&id, root.text("eventType").map_err(unusable)?))
 }
 
 /// The password of basic authentication, by any user. RFC 7617.
@@ -126,5 +135,5 @@ fn basic_password(delivery: &Delivery<'_>) -> Result<String, Refused> {
 /// A sender of ours has one kind of event.
 fn standard(secrets: &[&str], delivery: &Delivery<'_>, now: OffsetDateTime) -> Result<IdAndEvent, Refused> {
     check_standard(secrets, delivery, now)?;
-    Ok(both(delivery.need_header(&["webhook-id"])?, "push"))
+    Ok(both(told(delivery, &["webhook-id"])?, "push"))
 }

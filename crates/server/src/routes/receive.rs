@@ -72,6 +72,7 @@ pub(crate) struct ReceivedBody {
     responses(
         (status = 202, description = "Stored; it is worked off at once", body = ReceivedBody),
         (status = 200, description = "It came before", body = ReceivedBody),
+        (status = 400, description = "`delivery_unusable`: its sender is known, but it lacks a header or a field", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`signature_refused`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`hook_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "`request_timeout`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
@@ -106,7 +107,11 @@ pub(crate) async fn receive(
             kind = failure.kind,
             "a delivery was refused"
         );
-        Problem::new(&kind::SIGNATURE_REFUSED, failure.message, failure.hint)
+        let kind = match refused {
+            triggers::Refused::Unusable(_) => &kind::DELIVERY_UNUSABLE,
+            _ => &kind::SIGNATURE_REFUSED,
+        };
+        Problem::new(kind, failure.message, failure.hint)
     })?;
     let (body, _reserved) = sent.body.into_parts();
     let new = NewDelivery {

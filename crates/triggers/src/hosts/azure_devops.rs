@@ -21,6 +21,9 @@ pub(super) fn read(event: &str, root: &Field<'_>) -> Result<Vec<Event>, Unreadab
     }
 }
 
+/// Refs of one push.
+const MOST: usize = 1000;
+
 /// One for each ref of the push.
 fn pushes(resource: &Field<'_>) -> Result<Vec<Event>, Unreadable> {
     let repository = repository(resource)?;
@@ -39,15 +42,15 @@ fn pushes(resource: &Field<'_>) -> Result<Vec<Event>, Unreadable> {
         }))
     };
     let updates = resource.items("refUpdates")?;
-    if updates.is_empty() {
-        return Err(resource.need("refUpdates")?.wrong("is empty"));
+    if updates.is_empty() || updates.len() > MOST {
+        return Err(resource.need("refUpdates")?.wrong("is empty, or names more than 1000 refs"));
     }
     updates.into_iter().map(push).collect()
 }
 
 fn repository(resource: &Field<'_>) -> Result<Repository, Unreadable> {
     let field = resource.need("repository")?;
-    let name = field.text("name")?;
+    let name = field.short_text("name")?;
     let project = field.get("project").and_then(|project| project.maybe_text("name"));
     let default_branch = field.maybe_text("defaultBranch");
     Ok(Repository {

@@ -31,7 +31,7 @@ fn push(root: &Field<'_>) -> Result<Push, Unreadable> {
     Ok(Push {
         repository: likeness::repository(root)?,
         commit: likeness::commit(root, &reference)?,
-        changed: if is_told { changed(root, root.maybe_number("total_commits")) } else { None },
+        changed: if is_told { changed(root, root.maybe_number("total_commits"))? } else { None },
         pushed_at: None,
         pusher: pusher.map(str::to_owned),
         is_hint: false,

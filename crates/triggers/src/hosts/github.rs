@@ -30,7 +30,7 @@ fn push(root: &Field<'_>) -> Result<Push, Unreadable> {
     Ok(Push {
         repository: likeness::repository(root)?,
         commit: likeness::commit(root, &reference)?,
-        changed: if is_told && sizes_agree(root) { changed(root, root.maybe_number("size")) } else { None },
+        changed: if is_told && sizes_agree(root) { changed(root, root.maybe_number("size"))? } else { None },
         pushed_at: root.get("repository").and_then(|repository| pushed_at(&repository)),
         pusher: pusher.map(str::to_owned),
         is_hint: false,

@@ -30,7 +30,7 @@ fn push(root: &Field<'_>) -> Result<Push, Unreadable> {
     };
     Ok(Push {
         repository: project(root)?,
-        changed: if is_told { changed(root, root.maybe_number("total_commits_count")) } else { None },
+        changed: if is_told { changed(root, root.maybe_number("total_commits_count"))? } else { None },
         pushed_at: None,
         pusher: root.maybe_text("user_username").map(str::to_owned),
         is_hint: false,
@@ -46,7 +46,7 @@ fn project(root: &Field<'_>) -> Result<Repository, Unreadable> {
     let keys = ["git_http_url", "git_ssh_url", "http_url", "ssh_url", "url", "web_url", "homepage"];
     Ok(Repository {
         addresses: likeness::addresses(&field, &keys)?,
-        full_name: field.text("path_with_namespace")?.to_owned(),
+        full_name: field.short_text("path_with_namespace")?.to_owned(),
         default_branch: field.maybe_text("default_branch").map(str::to_owned),
         web_url: field.maybe_text("web_url").map(str::to_owned),
     })

@@ -31,7 +31,7 @@ pub(super) fn repository(root: &Field<'_>) -> Result<Repository, Unreadable> {
     let field = root.need("repository")?;
     Ok(Repository {
         addresses: addresses(&field, &["clone_url", "ssh_url", "git_url", "html_url"])?,
-        full_name: field.text("full_name")?.to_owned(),
+        full_name: field.short_text("full_name")?.to_owned(),
         default_branch: field.maybe_text("default_branch").map(str::to_owned),
         web_url: field.maybe_text("html_url").map(str::to_owned),
     })
@@ -54,7 +54,7 @@ pub(super) fn pull_request(root: &Field<'_>, starts: bool) -> Result<PullRequest
     Ok(PullRequest {
         repository: repository(root)?,
         number,
-        action: root.text("action")?.to_owned(),
+        action: root.short_text("action")?.to_owned(),
         source_branch: head.reference("ref")?.to_owned(),
         target_branch: base.reference("ref")?.to_owned(),
         commit: head.need_commit("sha")?,

@@ -38,7 +38,7 @@ fn refuse_unknown(root: &Field<'_>) -> Result<(), Unreadable> {
 }
 
 fn repository(root: &Field<'_>) -> Result<Repository, Unreadable> {
-    let url = root.text("repository")?;
+    let url = root.short_text("repository")?;
     let source = SourceSpec::Git { url: url.to_owned(), reference: None, subdirectory: None };
     if source.validate().is_err() {
         return Err(root.need("repository")?.wrong("is not an http or https address without user"));
@@ -54,6 +54,7 @@ fn changed(root: &Field<'_>) -> Result<Option<Vec<String>>, Unreadable> {
         return Ok(None);
     }
     let path = |item: Field<'_>| match item.value.as_str() {
+        Some(text) if text.contains('\0') => Err(item.wrong("holds the character NUL")),
         Some(text) => Ok(text.to_owned()),
         None => Err(item.wrong("is not text")),
     };

@@ -31,6 +31,14 @@ impl InvalidPattern {
         }
     }
 
+    pub(super) fn too_many(field: String, what: &str, most: usize) -> Self {
+        Self { field, message: format!("More than {most} {what}."), hint: format!("Name at most {most}.") }
+    }
+
+    fn fits_nothing(text: &str, why: &str, hint: String) -> Self {
+        Self::new(format!("The pattern `{text}` fits nothing: {why}."), &hint)
+    }
+
     pub(super) fn at(self, field: String) -> Self {
         Self { field, ..self }
     }
@@ -68,6 +76,32 @@ impl Token {
     pub(super) fn repeats(&self) -> bool {
         matches!(self, Self::Star | Self::DoubleStar)
     }
+}
+
+/// Refuses what no name that a host tells can fit: names of branches and tags are short, paths begin at the
+/// repository's root.
+pub(super) fn fits_something(field: &str, text: &str) -> Result<(), InvalidPattern> {
+    if matches!(field, "branches" | "tags") {
+        let short = ["refs/heads/", "refs/tags/"].iter().find_map(|space| text.strip_prefix(space));
+        return match short {
+            Some(name) => {
+                let why = "names of branches and tags are compared without `refs/heads/` and `refs/tags/`";
+                Err(InvalidPattern::fits_nothing(text, why, format!("Write `{name}`.")))
+            }
+            None => Ok(()),
+        };
+    }
+    if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let parts: Vec<_> = text.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect();
+        let hint = match (text.ends_with('/'), parts.is_empty()) {
+            (_, true) => "Write `**` for anything.".to_owned(),
+            (true, _) => format!("Write `{}/**` for all in a folder.", parts.join("/")),
+            (false, _) => format!("Write `{}`.", parts.join("/")),
+        };
+        let why = "paths are told from the repository's root, without `/` at either end, `.` and `..`";
+        return Err(InvalidPattern::fits_nothing(text, why, hint));
+    }
+    Ok(())
 }
 
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, InvalidPattern> {

@@ -19,7 +19,11 @@ fn pull_requests_go_by_the_branch_they_go_to() {
         (&main, "pull-request-from-fork", yes("pull request 7 to main")),
         (&other, "pull-request-from-fork", no("target branch main is not among release/*, next")),
         // Its files are not told, and what is not told counts.
-        (&with_paths, "pull-request-from-fork", yes("pull request 7 to main")),
+        (
+            &with_paths,
+            "pull-request-from-fork",
+            yes("pull request 7 to main, files not told: path filter not applied"),
+        ),
         (&commits, "pull-request-from-fork", no("no trigger is for pull requests")),
         (&any, "pull-request-head-gone", yes("pull request 7 to main")),
         (&any, "pull-request-draft", no("a draft")),

@@ -71,6 +71,42 @@ fn the_place_of_a_wrong_pattern_is_named() {
     assert_eq!(validate(&[right, wrong]).unwrap_err().field, "triggers[1].ignore_paths[1]");
 }
 
+/// Whoever writes it would wait for ever, and never know why.
+#[test]
+fn a_pattern_that_can_fit_nothing_is_refused_with_what_to_write() {
+    for (field, text, hint) in [
+        ("branches", "refs/heads/main", "Write `main`."),
+        ("branches", "refs/tags/v1", "Write `v1`."),
+        ("tags", "refs/tags/v*", "Write `v*`."),
+        ("paths", "/src/**", "Write `src/**`."),
+        ("paths", "./src/**", "Write `src/**`."),
+        ("paths", "../src/**", "Write `src/**`."),
+        ("paths", "src//a", "Write `src/a`."),
+        ("ignore_paths", "docs/", "Write `docs/**` for all in a folder."),
+        ("paths", "/", "Write `**` for anything."),
+    ] {
+        let trigger = serde_json::json!({ "type": "commit", field: ["ok", text] });
+        let refused = validate(&[serde_json::from_value(trigger).unwrap()]).unwrap_err();
+        assert_eq!(
+            (&*refused.field, &*refused.hint),
+            (&*format!("triggers[0].{field}[1]"), hint),
+            "{refused}"
+        );
+        assert!(refused.message.starts_with(&format!("The pattern `{text}` fits nothing: ")), "{refused}");
+    }
+    let fine = r#"{"type":"commit","branches":["**/refs/heads/x","a.b"],"paths":["**/.git*","a..b/*",".github/**"]}"#;
+    assert_eq!(validate(&[serde_json::from_str(fine).unwrap()]), Ok(()));
+}
+
+#[test]
+fn more_than_a_person_writes_is_refused() {
+    let trigger = |count: usize| serde_json::json!({ "type": "commit", "tags": vec!["v*"; count] });
+    let read = |trigger| serde_json::from_value::<Trigger>(trigger).unwrap();
+    assert_eq!(validate(&vec![read(trigger(100)); 50]), Ok(()));
+    assert_eq!(validate(&vec![read(trigger(1)); 51]).unwrap_err().field, "triggers");
+    assert_eq!(validate(&[read(trigger(101))]).unwrap_err().field, "triggers[0].tags");
+}
+
 /// Such a filter would be one that is never asked.
 #[test]
 fn a_pull_request_is_not_narrowed_by_paths() {

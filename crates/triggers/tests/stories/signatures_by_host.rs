@@ -23,7 +23,7 @@ fn each_host_has_its_own_headers_for_id_and_event() {
 }
 
 #[test]
-fn a_delivery_without_id_or_event_is_malformed() {
+fn a_delivery_without_id_or_event_is_of_no_use_whoever_sent_it() {
     for (name, headers, named) in [
         ("github/push-to-branch", &["x-github-delivery"][..], "x-github-delivery"),
         ("github/push-to-branch", &["x-github-event"], "x-github-event"),
@@ -33,11 +33,18 @@ fn a_delivery_without_id_or_event_is_malformed() {
         ("standard/push-to-branch", &["webhook-timestamp"], "webhook-timestamp"),
     ] {
         let delivery = headers.iter().fold(sent(name), |delivery, header| delivery.without_header(header));
-        let missing = Refused::Malformed(format!("The header `{named}` is missing."));
+        let message = format!("The header `{named}` is missing.");
+        // What the signature is made over is asked for before it is known who signed.
+        let missing = match named.starts_with("webhook-") {
+            true => Refused::Malformed(message),
+            false => Refused::Unusable(message),
+        };
         assert_eq!(delivery.verify(&[SECRET, SIGNING_KEY]), Err(missing), "{name}");
     }
     let long = sent("github/push-to-branch").with_header("x-github-delivery", &"x".repeat(201));
-    assert!(matches!(long.verify(&[SECRET]), Err(Refused::Malformed(_))));
+    assert!(matches!(long.verify(&[SECRET]), Err(Refused::Unusable(_))));
+    let event = sent("github/push-to-branch").with_header("x-github-event", &"ü".repeat(20_000));
+    assert_eq!(event.verify(&[SECRET]).unwrap().event, "ü".repeat(100));
 }
 
 #[test]
@@ -45,7 +52,7 @@ fn a_hook_of_another_host_believes_nothing() {
     // Gitea signs as GitHub does, besides. It is told apart by what GitHub never sends.
     let gitea = sent("gitea/push-to-branch").to(GitHost::Github).verify(&[SECRET]);
     let message = "The delivery is Gitea's or Forgejo's, and the hook is one for GitHub.".to_owned();
-    assert_eq!(gitea, Err(Refused::Malformed(message)));
+    assert_eq!(gitea, Err(Refused::Unusable(message)));
     let refused = [
         sent("github/push-to-branch").to(GitHost::Gitea),
         sent("github/push-to-branch").to(GitHost::Gitlab),
@@ -89,7 +96,7 @@ fn a_password_may_hold_a_colon_and_any_user_sends_it() {
 fn a_body_of_azure_devops_is_read_only_after_its_password() {
     let delivery = sent("azure_devops/push-to-branch").with_body("{", "no JSON");
     assert_eq!(delivery.verify(&["wrong"]), Err(Refused::WrongSignature));
-    assert!(matches!(delivery.verify(&[SECRET]), Err(Refused::Malformed(_))));
+    assert!(matches!(delivery.verify(&[SECRET]), Err(Refused::Unusable(_))));
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn a_wrong_field_is_named_in_a_sentence() {
         (AFTER, "bffeb74", "commit", "is not a commit id of 40 or 64 hexadecimal digits"),
         (BEFORE, "", "before", "is empty"),
         ("\"src/new.rs\"", "7", "changed[0]", "is not text"),
+        ("\"src/new.rs\"", "\"a\\u0000b\"", "changed[0]", "holds the character NUL"),
         ("https://git", "ftp://git", "repository", "is not an http or https address without user"),
         ("https://git", "https://u:p@git", "repository", "is not an http or https address without user"),
     ] {

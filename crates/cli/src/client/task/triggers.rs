@@ -19,7 +19,8 @@ pub(crate) struct TriggerArgs {
     /// A pull (merge) request to a branch of that name or pattern starts it; may be repeated
     #[arg(long, value_name = "BRANCH")]
     on_pull_request: Vec<String>,
-    /// A push counts only where a changed file matches this pattern; may be repeated
+    /// A push counts only where a changed file matches this pattern; may be repeated. Where the host does not tell the
+    /// files (a new branch, a forced push, a tag, 20 commits or more), it counts
     #[arg(long = "path", value_name = "PATTERN")]
     paths: Vec<String>,
     /// A push's changed files that match this pattern do not count; may be repeated

@@ -166,7 +166,10 @@ async fn a_secret_that_the_host_made_is_as_good_and_never_shown_again() {
         };
         let (status, _, said) = problem(rotate("too short").await.unwrap()).await;
         assert_eq!((status, said["field"].as_str()), (422, Some("secret")), "{said}");
-        assert_eq!(rotate(secret).await.unwrap().status(), 200);
+        let rotated = rotate(secret).await.unwrap();
+        assert_eq!(rotated.status(), 200);
+        let answer = rotated.text().await.unwrap();
+        assert!(!answer.contains(secret) && !answer.contains("/hooks/"), "whoever gave it has it: {answer}");
         let theirs = Hook { secret, ..hook };
         assert_eq!(theirs.deliver(&theirs.sent("push-to-branch", 1)).await.status(), 202, "{name}");
         assert_eq!(
@@ -186,6 +189,7 @@ async fn two_secrets_are_good_while_one_is_changed_and_one_afterwards() {
         let path = desk.world.url(&format!("/v1/registries/{name}/hooks/hook/rotate"));
         let rotate = desk.world.http.post(path).json(&serde_json::json!({ "grace_seconds": 3600 }));
         let rotated: Value = rotate.send().await.unwrap().json().await.unwrap();
+        assert_eq!(rotated.get("address"), None, "it is shown once, when the hook is made");
         let new = Hook { secret: rotated["secret"].as_str().unwrap(), ..hook };
         assert_ne!(new.secret, hook.secret);
         assert_eq!(hook.deliver(&hook.sent("push-to-branch", 1)).await.status(), 202, "{name}: the old one");
@@ -194,6 +198,53 @@ async fn two_secrets_are_good_while_one_is_changed_and_one_afterwards() {
         assert_eq!(hook.deliver(&hook.sent("push-to-branch", 3)).await.status(), 401, "{name}: the old one");
         assert_eq!(new.deliver(&new.sent("push-to-branch", 4)).await.status(), 202, "{name}: the new one");
     }
+}
+
+/// Whoever did not get the answer asks again: the secret that the git host has stays good as long as was promised.
+#[tokio::test]
+async fn a_secret_that_is_changed_twice_in_a_grace_keeps_the_one_that_the_host_has() {
+    let desk = Desk::open().await;
+    for hook in desk.hooks().take(2) {
+        let name = hook.sender.name;
+        let path = desk.world.url(&format!("/v1/registries/{name}/hooks/hook/rotate"));
+        let rotate = async |grace: u32| -> Value {
+            let request = desk.world.http.post(&path).json(&serde_json::json!({ "grace_seconds": grace }));
+            request.send().await.unwrap().json().await.unwrap()
+        };
+        let (lost, second) = (rotate(3600).await, rotate(60).await);
+        assert_eq!(
+            lost["previous_secret_until"], second["previous_secret_until"],
+            "no shorter than promised"
+        );
+        let with = |answer: &Value| answer["secret"].as_str().unwrap().to_owned();
+        let status = async |secret: &str, id| {
+            let known = Hook { secret, ..hook };
+            known.deliver(&known.sent("push-to-branch", id)).await.status().as_u16()
+        };
+        assert_eq!(status(hook.secret, 1).await, 202, "{name}: the one that the host has");
+        assert_eq!(status(&with(&second), 2).await, 202, "{name}: the newest");
+        assert_eq!(status(&with(&lost), 3).await, 401, "{name}: the one that nobody saw");
+        let last = rotate(0).await;
+        assert_eq!(status(hook.secret, 4).await, 401, "{name}: at once");
+        assert_eq!(status(&with(&second), 5).await, 401, "{name}: at once");
+        assert_eq!(status(&with(&last), 6).await, 202, "{name}");
+    }
+}
+
+/// Who knows the secret and forgot a header is not told to compare the secret.
+#[tokio::test]
+async fn a_sender_that_is_known_is_told_what_is_missing() {
+    let desk = Desk::open().await;
+    let hook = desk.hooks().find(|hook| hook.sender.name == "github").unwrap();
+    let mut nameless = hook.sent("push-to-branch", 1);
+    nameless.headers.retain(|(name, _)| name != "x-github-event");
+    let long = hook.sent("push-to-branch", 1).with("x-github-delivery", &"x".repeat(201));
+    for (sent, words) in [(nameless, "`x-github-event` is missing"), (long, "longer than 200 characters")] {
+        let (status, kind, said) = problem(hook.deliver(&sent).await).await;
+        assert_eq!((status, kind.as_str()), (400, "delivery_unusable"), "{said}");
+        assert!(said["detail"].as_str().unwrap().contains(words), "{said}");
+    }
+    assert_eq!(desk.count("deliveries").await, "0");
 }
 
 /// A secret of before, sealed with a key that is gone, is no reason to refuse the present one.
