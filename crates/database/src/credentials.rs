@@ -38,6 +38,9 @@ pub enum PutCredential {
     InUse,
 }
 
+/// So many of those that need a credential are named.
+const NAMED: i64 = 5;
+
 /// What is needed to use one.
 #[derive(Debug, Clone)]
 pub struct SealedCredential {
@@ -222,7 +225,39 @@ impl Database {
         Ok(match (deleted.gone, deleted.users) {
             (true, _) => Deleted::Yes,
             (false, 0) => Deleted::NotFound,
-            (false, users) => Deleted::InUse(users),
+            (false, users) => Deleted::InUse(self.users_of_credential(registry, name, users).await?),
         })
+    }
+
+    /// Some of what needs a credential, by name, and how many more do.
+    async fn users_of_credential(&self, registry: &str, name: &str, all: i64) -> Result<Vec<String>, Error> {
+        let named = sqlx::query_scalar!(
+            r#"SELECT user_name AS "user_name!" FROM (
+                   SELECT 1 AS place, 'the registry''s sign-in' AS user_name FROM slipway.registries g
+                       WHERE g.name = $1 AND g.sign_in ->> 'credential' = $2
+                   UNION ALL SELECT 2, 'a webhook of the registry' FROM slipway.registries g
+                       WHERE g.name = $1 AND EXISTS (SELECT FROM jsonb_array_elements(g.notify) n WHERE n ->> 'credential' = $2)
+                   UNION ALL SELECT 3, 'task ' || t.name FROM slipway.tasks t
+                       WHERE t.registry = $1 AND (t.spec -> 'build' ->> 'source_credential' = $2
+                           OR EXISTS (SELECT FROM jsonb_each_text(coalesce(t.spec -> 'build' -> 'secrets', '{}')) s WHERE s.value = $2)
+                           OR EXISTS (SELECT FROM jsonb_array_elements(t.spec -> 'notify') n WHERE n ->> 'credential' = $2))
+                   UNION ALL SELECT 4, 'run ' || q.run_id FROM slipway.run_queue q JOIN slipway.runs r ON r.id = q.run_id
+                       WHERE q.registry = $1 AND (r.spec ->> 'source_credential' = $2
+                           OR EXISTS (SELECT FROM jsonb_each_text(coalesce(r.spec -> 'secrets', '{}')) s WHERE s.value = $2)
+                           OR EXISTS (SELECT FROM jsonb_array_elements(r.notify) n WHERE n ->> 'credential' = $2))
+                   UNION ALL SELECT 5, 'a report that waits, of run ' || o.run_id FROM slipway.outbox o JOIN slipway.runs r ON r.id = o.run_id
+                       WHERE o.status = 'waiting' AND o.registry = $1 AND (o.target ->> 'credential' = $2
+                           OR o.kind = 'commit_status' AND r.spec ->> 'source_credential' = $2)
+               ) AS users ORDER BY place, user_name LIMIT $3"#,
+            registry,
+            name,
+            NAMED
+        );
+        let mut named = named.fetch_all(&self.pool).await?;
+        let more = all - i64::try_from(named.len()).unwrap_or(i64::MAX);
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        Ok(named)
     }
 }

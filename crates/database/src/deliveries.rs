@@ -1,14 +1,13 @@
-//! The inbox: deliveries are stored first, and worked off afterwards.
+//! What git hosts delivered: stored, listed, looked at. `inbox` works it off.
 
-use model::{DeliveryId, GitHost, HookId, RunId};
+use model::{DeliveryId, HookId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::{json, parse, read};
-use crate::runs::insert_run;
-use crate::{Database, Error, NewRun};
+use crate::{Database, Error};
 
 /// A delivery that was verified.
 #[derive(Debug, Clone)]
@@ -53,6 +52,9 @@ pub struct TaskDecision {
     /// What it started, now or before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// Whether that run was there before: nothing was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_there: bool,
 }
 
 /// A delivery without its content.
@@ -78,28 +80,6 @@ pub struct DeliveryRow {
 pub struct DeliveryContent {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-}
-
-/// A delivery to be worked off.
-#[derive(Debug, Clone)]
-pub struct Inbox {
-    pub id: DeliveryId,
-    pub registry: String,
-    pub hook: String,
-    pub host: GitHost,
-    pub repositories: Vec<String>,
-    pub event: String,
-    pub content: DeliveryContent,
-    pub received_at: OffsetDateTime,
-}
-
-/// What a delivery means.
-#[derive(Debug, Clone)]
-pub struct Worked {
-    pub status: DeliveryStatus,
-    pub summary: String,
-    /// For each task that was looked at, with the run that should be.
-    pub decisions: Vec<(TaskDecision, Option<Box<NewRun>>)>,
 }
 
 impl DeliveryStatus {
@@ -200,92 +180,6 @@ impl Database {
             new.sender_id
         );
         Ok(Received::Again(DeliveryId(there.fetch_one(&self.pool).await?)))
-    }
-
-    /// Works off the oldest waiting delivery, if there is one: what it means is decided by `decide`, and
-    /// its runs are made in the transaction that marks it done. Answers whether there was one.
-    ///
-    /// # Errors
-    /// The delivery that could not be worked off, where it came so far, and why. It waits on: see
-    /// [`Database::postpone_delivery`].
-    pub async fn work_delivery<F>(
-        &self,
-        decide: impl FnOnce(Inbox) -> F,
-    ) -> Result<bool, (Option<DeliveryId>, Error)>
-    where
-        F: Future<Output = Result<Worked, Error>>,
-    {
-        let mut at = None;
-        self.work_oldest(decide, &mut at).await.map_err(|error| (at, error))
-    }
-
-    async fn work_oldest<F>(
-        &self,
-        decide: impl FnOnce(Inbox) -> F,
-        at: &mut Option<DeliveryId>,
-    ) -> Result<bool, Error>
-    where
-        F: Future<Output = Result<Worked, Error>>,
-    {
-        let mut transaction = self.pool.begin().await?;
-        let row = sqlx::query!(
-            "SELECT d.id, d.registry, h.name AS hook, h.host, h.repositories, d.event, d.headers, d.body, d.received_at
-             FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
-             WHERE d.status = 'received' AND d.next_try_at <= now()
-             ORDER BY d.next_try_at, d.id LIMIT 1 FOR UPDATE OF d SKIP LOCKED"
-        );
-        let Some(row) = row.fetch_optional(&mut *transaction).await? else { return Ok(false) };
-        *at = Some(DeliveryId(row.id));
-        let inbox = Inbox {
-            id: DeliveryId(row.id),
-            registry: row.registry,
-            hook: row.hook,
-            host: parse(&row.host)?,
-            repositories: read("a hook's repositories", row.repositories)?,
-            event: row.event,
-            content: DeliveryContent { headers: read("headers", row.headers)?, body: row.body },
-            received_at: row.received_at,
-        };
-        let worked = decide(inbox).await?;
-        let mut decisions = Vec::new();
-        for (mut decision, run) in worked.decisions {
-            if let Some(run) = run {
-                let made = insert_run(&mut transaction, &run).await?;
-                if made != run.id {
-                    decision.reason = format!("{}; run {made} is for the same commit", decision.reason);
-                }
-                decision.run = Some(made);
-            }
-            decisions.push(decision);
-        }
-        sqlx::query!(
-            "UPDATE slipway.deliveries SET status = $2, summary = $3, decisions = $4, worked_at = now() WHERE id = $1",
-            row.id,
-            worked.status.as_str(),
-            worked.summary,
-            json(&decisions)?
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Puts a delivery that could not be worked off behind the others.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn postpone_delivery(&self, delivery: DeliveryId) -> Result<(), Error> {
-        sqlx::query!(
-            "UPDATE slipway.deliveries SET tries = tries + 1, next_try_at = now() + make_interval(secs => least(300, power(2, tries))),
-                 status = CASE WHEN tries >= 10 THEN 'failed' ELSE status END,
-                 summary = CASE WHEN tries >= 10 THEN 'It could not be worked off; the service''s log says why.' ELSE summary END
-             WHERE id = $1 AND status = 'received'",
-            delivery.0
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 
     /// Has a delivery worked off once more. None: there is no such.

@@ -17,6 +17,8 @@ pub struct HookRow {
     pub host: GitHost,
     /// Addresses of repositories whose events it may bring; any when empty.
     pub repositories: Vec<String>,
+    /// From 1.
+    pub version: i32,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     /// How long the secret before the present one is still good.
@@ -51,6 +53,7 @@ struct Row {
     name: String,
     host: String,
     repositories: Value,
+    version: i32,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
     before_until: Option<OffsetDateTime>,
@@ -60,10 +63,11 @@ impl TryFrom<Row> for HookRow {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
-        let Row { id, registry, name, host, repositories, created_at, updated_at, before_until } = row;
+        let Row { id, registry, name, host, repositories, version, created_at, updated_at, before_until } =
+            row;
         let (id, host, repositories) =
             (HookId(id), parse(&host)?, read("a hook's repositories", repositories)?);
-        Ok(Self { id, registry, name, host, repositories, created_at, updated_at, before_until })
+        Ok(Self { id, registry, name, host, repositories, version, created_at, updated_at, before_until })
     }
 }
 
@@ -77,7 +81,7 @@ impl Database {
             Row,
             "INSERT INTO slipway.hooks (id, registry, name, host, repositories, sealed) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (registry, name) DO NOTHING
-             RETURNING id, registry, name, host, repositories, created_at, updated_at, before_until",
+             RETURNING id, registry, name, host, repositories, version, created_at, updated_at, before_until",
             new.id.0,
             new.registry,
             new.name,
@@ -88,7 +92,8 @@ impl Database {
         row.fetch_optional(&self.pool).await?.map(HookRow::try_from).transpose()
     }
 
-    /// Gives a hook a new secret; the present one stays good for `grace_seconds`.
+    /// Gives a hook a new secret; the present one stays good for `grace_seconds`. While one before is good still, that
+    /// one stays so, and the present one is replaced: nobody may have seen it. Without a grace all others end.
     ///
     /// # Errors
     /// The database is away.
@@ -100,9 +105,11 @@ impl Database {
     ) -> Result<Option<HookRow>, Error> {
         let row = sqlx::query_as!(
             Row,
-            "UPDATE slipway.hooks SET sealed_before = sealed, sealed = $2, updated_at = now(),
-                 before_until = now() + make_interval(secs => $3)
-             WHERE id = $1 RETURNING id, registry, name, host, repositories, created_at, updated_at, before_until",
+            "UPDATE slipway.hooks SET sealed = $2, updated_at = now(), version = version + 1,
+                 sealed_before = CASE WHEN $3 > 0::float8 AND before_until > now() THEN sealed_before ELSE sealed END,
+                 before_until = CASE WHEN $3 > 0::float8
+                     THEN greatest(before_until, now() + make_interval(secs => $3)) ELSE now() END
+             WHERE id = $1 RETURNING id, registry, name, host, repositories, version, created_at, updated_at, before_until",
             hook.0,
             sealed,
             f64::from(grace_seconds)
@@ -110,17 +117,25 @@ impl Database {
         row.fetch_optional(&self.pool).await?.map(HookRow::try_from).transpose()
     }
 
-    /// Changes which repositories' events a hook may bring.
+    /// Changes which repositories' events a hook may bring, if it still has the version `seen`. None: it has not, or is
+    /// gone.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn update_hook(&self, hook: HookId, repositories: &[String]) -> Result<Option<HookRow>, Error> {
+    pub async fn update_hook(
+        &self,
+        hook: HookId,
+        seen: i32,
+        repositories: &[String],
+    ) -> Result<Option<HookRow>, Error> {
         let row = sqlx::query_as!(
             Row,
-            "UPDATE slipway.hooks SET repositories = $2, updated_at = now() WHERE id = $1
-             RETURNING id, registry, name, host, repositories, created_at, updated_at, before_until",
+            "UPDATE slipway.hooks SET repositories = $2, updated_at = now(), version = version + 1
+             WHERE id = $1 AND version = $3
+             RETURNING id, registry, name, host, repositories, version, created_at, updated_at, before_until",
             hook.0,
-            json(&repositories)?
+            json(&repositories)?,
+            seen
         );
         row.fetch_optional(&self.pool).await?.map(HookRow::try_from).transpose()
     }
@@ -132,7 +147,7 @@ impl Database {
     pub async fn get_hook(&self, registry: &str, name: &str) -> Result<Option<HookRow>, Error> {
         let row = sqlx::query_as!(
             Row,
-            "SELECT id, registry, name, host, repositories, created_at, updated_at, before_until
+            "SELECT id, registry, name, host, repositories, version, created_at, updated_at, before_until
              FROM slipway.hooks WHERE registry = $1 AND name = $2",
             registry,
             name
@@ -147,7 +162,7 @@ impl Database {
     pub async fn list_hooks(&self, registry: &str) -> Result<Vec<HookRow>, Error> {
         let rows = sqlx::query_as!(
             Row,
-            "SELECT id, registry, name, host, repositories, created_at, updated_at, before_until
+            "SELECT id, registry, name, host, repositories, version, created_at, updated_at, before_until
              FROM slipway.hooks WHERE registry = $1 ORDER BY name",
             registry
         );
@@ -160,7 +175,7 @@ impl Database {
     /// The database is away.
     pub async fn hook_secrets(&self, hook: HookId) -> Result<Option<HookSecrets>, Error> {
         let row = sqlx::query!(
-            r#"SELECT id, registry, name, host, repositories, created_at, updated_at, before_until, sealed,
+            r#"SELECT id, registry, name, host, repositories, version, created_at, updated_at, before_until, sealed,
                    CASE WHEN before_until > now() THEN sealed_before END AS sealed_before,
                    now() AS "now!"
                FROM slipway.hooks WHERE id = $1"#,
@@ -174,6 +189,7 @@ impl Database {
             name: row.name,
             host: row.host,
             repositories: row.repositories,
+            version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
             before_until: row.before_until,
@@ -181,12 +197,16 @@ impl Database {
         Ok(Some(HookSecrets { hook: hook.try_into()?, sealed, now: row.now }))
     }
 
-    /// Removes a hook, with its deliveries.
+    /// Removes a hook, with its deliveries; with `seen`, if it still has that version. False: it has not, or is gone.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn delete_hook(&self, hook: HookId) -> Result<bool, Error> {
-        let gone = sqlx::query!("DELETE FROM slipway.hooks WHERE id = $1", hook.0);
+    pub async fn delete_hook(&self, hook: HookId, seen: Option<i32>) -> Result<bool, Error> {
+        let gone = sqlx::query!(
+            "DELETE FROM slipway.hooks WHERE id = $1 AND ($2::integer IS NULL OR version = $2)",
+            hook.0,
+            seen
+        );
         Ok(gone.execute(&self.pool).await?.rows_affected() == 1)
     }
 }

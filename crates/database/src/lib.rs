@@ -9,10 +9,12 @@ mod deliveries;
 mod error;
 mod hints;
 mod hooks;
+mod inbox;
 mod logs;
 pub mod migrate;
 mod outbox;
 mod publisher;
+mod pushes;
 mod registries;
 mod rescuer;
 mod run_list;
@@ -33,18 +35,18 @@ use sqlx::{Connection as _, PgPool};
 
 pub use cache::{CacheEntry, CacheLayer};
 pub use credentials::{CredentialRow, NewCredential, PutCredential, SealedCredential, Under};
-pub use deliveries::{
-    DeliveryContent, DeliveryRow, DeliveryStatus, Inbox, NewDelivery, Received, TaskDecision, Worked,
-};
+pub use deliveries::{DeliveryContent, DeliveryRow, DeliveryStatus, NewDelivery, Received, TaskDecision};
 pub use error::Error;
 pub use hints::{Hint, Hints, Moved};
 pub use hooks::{HookRow, HookSecrets, NewHook};
+pub use inbox::{Inbox, Worked, WorkedOff};
 pub use logs::LogSlice;
-pub use outbox::{GoneReceiver, OUTBOX_TRIES, OutboxRow, Report};
+pub use outbox::{GoneReceiver, OUTBOX_TRIES, OutboxRow, Report, ReportRow};
 pub use publisher::{
     AfterFailure, BlobState, LeasedPublication, LeasedSource, ManifestTag, PublicationImage,
     PublicationLease, Work, WorkBlob,
 };
+pub use pushes::Pushed;
 pub use registries::{Deleted, NewRegistry, Registry};
 pub use rescuer::Rescued;
 pub use run_list::{RunFilter, RunPage};

@@ -51,6 +51,27 @@ pub struct GoneReceiver {
     pub since: OffsetDateTime,
 }
 
+/// What became of telling somebody of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRow {
+    /// `commit_status` or `webhook`.
+    pub kind: String,
+    /// `run.queued`, `run.started` or `run.finished`.
+    pub event: String,
+    /// `host[:port]` that it goes to.
+    pub host: String,
+    /// `waiting`, `sent` or `given_up`.
+    pub status: String,
+    /// Tries that were not heard.
+    pub tries: i32,
+    pub last_error: Option<String>,
+    pub next_try_at: OffsetDateTime,
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// So many of a run's reports are shown.
+const SHOWN: i64 = 100;
+
 #[derive(serde::Deserialize)]
 struct Target {
     url: String,
@@ -172,6 +193,21 @@ impl Database {
             GoneReceiver,
             "SELECT url, since FROM slipway.gone_receivers WHERE registry = $1 ORDER BY url LIMIT 100",
             registry
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Who was told of a run and who was not, the first event first.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn reports_of(&self, run: RunId) -> Result<Vec<ReportRow>, Error> {
+        let rows = sqlx::query_as!(
+            ReportRow,
+            "SELECT kind, event, host, status, tries, last_error, next_try_at, finished_at FROM slipway.outbox
+             WHERE run_id = $1 ORDER BY created_at, id LIMIT $2",
+            run.0,
+            SHOWN
         );
         Ok(rows.fetch_all(&self.pool).await?)
     }

@@ -159,12 +159,16 @@ impl Database {
         rows.fetch_all(&self.pool).await?.into_iter().map(TaskRow::try_from).collect()
     }
 
-    /// Removes a task; its runs stay.
+    /// Removes a task; its runs stay. With `seen`, if it still has that version. False: it has not, or is gone.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn delete_task(&self, task: TaskId) -> Result<bool, Error> {
-        let gone = sqlx::query!("DELETE FROM slipway.tasks WHERE id = $1", task.0);
+    pub async fn delete_task(&self, task: TaskId, seen: Option<i32>) -> Result<bool, Error> {
+        let gone = sqlx::query!(
+            "DELETE FROM slipway.tasks WHERE id = $1 AND ($2::integer IS NULL OR version = $2)",
+            task.0,
+            seen
+        );
         Ok(gone.execute(&self.pool).await?.rows_affected() == 1)
     }
 }

@@ -89,7 +89,11 @@ async fn carry_out(command: &DeliveryCommand, json: bool) -> Result<u8, ClientEr
 
 fn show(json: bool, delivery: &Delivery) {
     let decisions = delivery.decisions.iter().map(|decision| {
-        let verdict = if decision.starts { "started" } else { "not started" };
+        let verdict = match (decision.starts, decision.was_there) {
+            (true, true) => "was there already",
+            (true, false) => "started",
+            (false, _) => "not started",
+        };
         let run = decision.run.map(|run| format!(", run {run}")).unwrap_or_default();
         format!("{}: {verdict}, {}{run}", decision.task, decision.reason)
     });

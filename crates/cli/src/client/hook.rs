@@ -50,6 +50,9 @@ pub(crate) enum HookCommand {
   slipway hook rotate github --grace 1h
   slipway hook rotate gitlab --secret-file token    # one that GitLab made
 
+While an old secret is good still it stays so, and rotating once more replaces the new one: so an answer that was
+lost is asked for again. With --grace 0s all others end at once.
+
 {NOUN_EXIT_CODES}"))]
     Rotate(RotateArgs),
     /// Remove a hook and its deliveries.
@@ -203,9 +206,13 @@ fn show(json: bool, hook: &Hook) {
             ("secret", hook.secret.clone().unwrap_or_default()),
         ],
     );
-    if hook.secret.is_some() {
-        print_done(json, &format!("\n{}\nNeither is shown again.", where_to(hook.host)));
-    }
+    let once = match (&hook.address, &hook.secret) {
+        (Some(_), Some(_)) => "Neither is shown again.",
+        (Some(_), None) => "The address is not shown again; the secret is the one that was given.",
+        (None, Some(_)) => "The secret is not shown again; the address stays as it was.",
+        (None, None) => return,
+    };
+    print_done(json, &format!("\n{}\n{once}", where_to(hook.host)));
 }
 
 /// Where a person finds the two fields.

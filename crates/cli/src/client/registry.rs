@@ -44,9 +44,11 @@ A sign-in with a password needs the credential first, and a credential its regis
 
 {NOUN_EXIT_CODES}"))]
     Update(ChangeArgs),
-    /// Remove a registry. One that has runs is kept.
+    /// Remove a registry and its tokens. One that has tasks, hooks, credentials or runs is kept.
     #[command(after_help = format!("Example:
   slipway registry delete prod --yes
+
+It needs an administrator's token for every registry. Delete the registry's tasks, hooks and credentials first.
 
 {NOUN_EXIT_CODES}"))]
     Delete(DeleteArgs),
@@ -150,7 +152,7 @@ async fn carry_out(command: &RegistryCommand) -> Result<u8, ClientError> {
         }
         RegistryCommand::Delete(args) => {
             let name = &args.named.name;
-            confirm(args.yes, &format!("the registry {name} with its tasks, hooks and credentials"))?;
+            confirm(args.yes, &format!("the registry {name} with its tokens"))?;
             service.delete(Noun::Registries, name).await?;
             print_done(reach.json, &format!("registry {name} deleted"));
         }

@@ -88,7 +88,7 @@ async fn name_registry(
     let notify = there.map(|there| there.notify).unwrap_or_default();
     let row =
         NewRegistry { name: REGISTRY.to_owned(), address: address.to_owned(), plain_http, sign_in, notify };
-    database.update_registry(&row).await?;
+    database.update_registry(&row, None).await?;
     Ok(())
 }
 

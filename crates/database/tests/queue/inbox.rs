@@ -2,6 +2,8 @@
 
 use database::{DeliveryStatus, Error, Inbox, Worked};
 
+use model::GitHost;
+
 use crate::world::World;
 
 const FILL: &str = "
@@ -11,7 +13,12 @@ const FILL: &str = "
         (VALUES ('oldest', interval '3 hours'), ('poison', interval '2 hours'), ('youngest', interval '1 hour')) d (name, age);";
 
 fn done(inbox: &Inbox) -> Worked {
-    Worked { status: DeliveryStatus::Ignored, summary: inbox.event.clone(), decisions: Vec::new() }
+    Worked {
+        status: DeliveryStatus::Ignored,
+        summary: inbox.event.clone(),
+        decisions: Vec::new(),
+        push: None,
+    }
 }
 
 /// Another server may have taken the oldest meanwhile: the one that failed is put back, and none else.
@@ -33,7 +40,7 @@ async fn the_delivery_that_failed_is_the_one_that_waits() {
             Ok(done(&oldest))
         })
         .await;
-    assert!(failed.is_ok_and(|worked| worked));
+    assert!(failed.is_ok_and(|worked| worked.is_some()));
     let waits = "SELECT string_agg(event || ' ' || tries, ', ' ORDER BY next_try_at) FROM slipway.deliveries WHERE status = 'received'";
     assert_eq!(world.db.text(waits).await.as_deref(), Some("youngest 0, poison 1"));
 }
@@ -44,12 +51,15 @@ async fn poison_is_tried_ten_times_and_then_said_to_have_failed() {
     world.db.execute(FILL).await;
     world.db.execute("DELETE FROM slipway.deliveries WHERE event <> 'poison'").await;
     let server = &world.db.server;
+    let mut over = None;
     for _ in 0..11 {
         world.db.execute("UPDATE slipway.deliveries SET next_try_at = now()").await;
+        assert_eq!(over, None, "it is tried again");
         let failed = server.work_delivery(async |_| Err(Error::Unreadable("it is poison".to_owned()))).await;
-        server.postpone_delivery(failed.expect_err("it fails").0.expect("known")).await.unwrap();
+        over = server.postpone_delivery(failed.expect_err("it fails").0.expect("known")).await.unwrap();
     }
-    assert!(!server.work_delivery(async |inbox| Ok(done(&inbox))).await.unwrap(), "nothing waits");
+    assert_eq!(over, Some(GitHost::Github), "it is counted once, at the end");
+    assert!(server.work_delivery(async |inbox| Ok(done(&inbox))).await.unwrap().is_none(), "nothing waits");
     let said = world.db.text("SELECT status || ': ' || summary FROM slipway.deliveries").await.unwrap();
     assert!(said.starts_with("failed: It could not be worked off"), "{said}");
 }

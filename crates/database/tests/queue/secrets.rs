@@ -32,7 +32,7 @@ impl World {
             sign_in: SignIn::Basic { credential: "pusher".into() },
             notify: Vec::new(),
         };
-        self.db.server.update_registry(&row).await.unwrap();
+        self.db.server.update_registry(&row, None).await.unwrap();
     }
 
     async fn named(&self, trust: Trust) -> database::LeasedRun {

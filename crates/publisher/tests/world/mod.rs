@@ -110,7 +110,7 @@ impl<R> World<R> {
             sign_in,
             notify: Vec::new(),
         };
-        self.db.server.update_registry(&row).await.unwrap();
+        self.db.server.update_registry(&row, None).await.unwrap();
     }
 
     pub(crate) fn blob(&self, scope: &str, bytes: &[u8], media_type: &str) -> Descriptor {

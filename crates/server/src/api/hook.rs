@@ -18,6 +18,8 @@ pub struct Hook {
     pub host: GitHost,
     /// Addresses of repositories whose events it may bring; any when empty.
     pub repositories: Vec<String>,
+    /// Goes up with every change; the ETag.
+    pub version: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -28,7 +30,7 @@ pub struct Hook {
     /// What to enter at the git host; only in the answer that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What to enter at the git host; only in the answer that made it.
+    /// What to enter at the git host; only in the answer that made it, and not where it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
@@ -136,6 +138,8 @@ pub(super) struct DecisionSchema {
     reason: String,
     /// What it started, now or before.
     run: Option<Uuid>,
+    /// Whether that run was there before: then nothing was started. Left out when it is false.
+    was_there: Option<bool>,
 }
 
 /// Deliveries, the newest first.

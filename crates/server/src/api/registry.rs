@@ -20,6 +20,8 @@ pub struct Registry {
     /// Webhooks about every run here.
     #[schema(value_type = Vec<NotifySchema>)]
     pub notify: Vec<Notify>,
+    /// Goes up with every change; the ETag.
+    pub version: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]

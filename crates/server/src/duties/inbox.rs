@@ -1,8 +1,9 @@
 //! The inbox: works off stored deliveries, one after the other. Any number of servers may.
 
-use database::{DeliveryStatus, Inbox, NewRun, Registry, TaskDecision, TaskRow, Worked};
+use database::{DeliveryStatus, Inbox, NewRun, Pushed, Registry, TaskDecision, TaskRow, Worked, WorkedOff};
 use model::{Cause, HookEvent, Platform, SourceSpec, Trust};
-use triggers::{Delivery, Event};
+use sha2::{Digest as _, Sha256};
+use triggers::{Delivery, Event, Push};
 
 use crate::App;
 use crate::new_run::{check_platform, fill_images, notify_of};
@@ -11,13 +12,22 @@ use crate::new_run::{check_platform, fill_images, notify_of};
 pub(crate) async fn work(app: App) {
     loop {
         match app.database.work_delivery(|inbox| decide(&app, inbox)).await {
-            Ok(true) => continue,
-            Ok(false) => {}
+            Ok(Some(WorkedOff { id, hook, host, status, summary })) => {
+                let status = status.as_str();
+                tracing::info!(delivery = %id, hook, status, summary, "delivery worked off");
+                app.metrics.delivered(host, status);
+                continue;
+            }
+            Ok(None) => {}
             Err((None, error)) => tracing::warn!(%error, "the inbox could not be read"),
             Err((Some(delivery), error)) => {
                 tracing::error!(%delivery, %error, "a delivery could not be worked off");
-                if let Err(error) = app.database.postpone_delivery(delivery).await {
-                    tracing::warn!(%delivery, %error, "the delivery could not be put back either");
+                match app.database.postpone_delivery(delivery).await {
+                    Ok(Some(host)) => app.metrics.delivered(host, DeliveryStatus::Failed.as_str()),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::warn!(%delivery, %error, "the delivery could not be put back either")
+                    }
                 }
             }
         }
@@ -34,13 +44,24 @@ pub(crate) async fn work(app: App) {
 
 /// What a delivery means: a sentence, and a run for each task it starts.
 async fn decide(app: &App, inbox: Inbox) -> Result<Worked, database::Error> {
-    let worked = match read(&inbox) {
+    let mut worked = match read(&inbox) {
         Ok(events) => consider_all(app, &inbox, &events).await?,
         Err(worked) => worked,
     };
-    tracing::info!(delivery = %inbox.id, hook = inbox.hook, status = worked.status.as_str(), summary = worked.summary, "delivery worked off");
-    app.metrics.delivered(inbox.host, worked.status.as_str());
+    // Whatever a sender writes, a list of deliveries stays one that can be read.
+    worked.summary = cut(&worked.summary, LONGEST);
     Ok(worked)
+}
+
+/// Characters of a summary, and of one task's reason.
+const LONGEST: usize = 2000;
+const LONGEST_REASON: usize = 1000;
+
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn read(inbox: &Inbox) -> Result<Vec<Event>, Worked> {
@@ -48,13 +69,15 @@ fn read(inbox: &Inbox) -> Result<Vec<Event>, Worked> {
     triggers::read(inbox.host, &inbox.event, &delivery).map_err(|unreadable| {
         let failure = unreadable.failure();
         let summary = format!("{} {}", failure.message, failure.hint);
-        Worked { status: DeliveryStatus::Failed, summary: summary.trim().to_owned(), decisions: Vec::new() }
+        let (status, summary) = (DeliveryStatus::Failed, summary.trim().to_owned());
+        Worked { status, summary, decisions: Vec::new(), push: None }
     })
 }
 
 /// A delivery may tell of several refs.
 async fn consider_all(app: &App, inbox: &Inbox, events: &[Event]) -> Result<Worked, database::Error> {
     let (mut status, mut summaries, mut decisions) = (DeliveryStatus::Ignored, Vec::new(), Vec::new());
+    let mut push = None;
     for event in events {
         let worked = consider(app, inbox, event).await?;
         if worked.status == DeliveryStatus::Matched {
@@ -62,13 +85,17 @@ async fn consider_all(app: &App, inbox: &Inbox, events: &[Event]) -> Result<Work
         }
         summaries.push(worked.summary);
         decisions.extend(worked.decisions);
+        // Only hints come several at once, and they have no turn.
+        push = worked.push;
     }
-    Ok(Worked { status, summary: summaries.join(". "), decisions })
+    Ok(Worked { status, summary: summaries.join(". "), decisions, push })
 }
 
 async fn consider(app: &App, inbox: &Inbox, event: &Event) -> Result<Worked, database::Error> {
-    let ignored =
-        |summary: String| Worked { status: DeliveryStatus::Ignored, summary, decisions: Vec::new() };
+    let ignored = |summary: String| {
+        let (status, decisions) = (DeliveryStatus::Ignored, Vec::new());
+        Worked { status, summary, decisions, push: None }
+    };
     let Some(repository) = event.repository() else { return Ok(ignored(event.to_string())) };
     let mut keys: Vec<String> =
         repository.addresses.iter().filter_map(|address| model::repository_of(address)).collect();
@@ -93,7 +120,17 @@ async fn consider(app: &App, inbox: &Inbox, event: &Event) -> Result<Worked, dat
         [] => (DeliveryStatus::Ignored, format!("{event}: ignored: {}", reasons(decisions.iter()))),
         _ => (DeliveryStatus::Matched, format!("{event}: matched {}", reasons(started.iter().copied()))),
     };
-    Ok(Worked { status, summary, decisions })
+    Ok(Worked { status, summary, decisions, push: pushed(event, &keys) })
+}
+
+/// Whose turn it was is asked of what is signed alone: of a hint, the ref is read again.
+fn pushed(event: &Event, repository: &[String]) -> Option<Pushed> {
+    let Event::Push(push @ Push { is_hint: false, .. }) = event else { return None };
+    let reference = &push.reference;
+    let lane = Sha256::digest(format!("{}\0{reference}", repository.join("\0"))).into();
+    let reason = format!("a later push of {reference} was delivered before");
+    let late = (cut(&format!("{event}: ignored: {reason}"), LONGEST), reason);
+    Some(Pushed { lane, before: push.before.clone(), after: push.commit.clone(), late })
 }
 
 type Decided = (TaskDecision, Option<Box<NewRun>>);
@@ -113,8 +150,8 @@ fn decision(
     event: &Event,
 ) -> Decided {
     let decided = triggers::decide(&task.spec, event);
-    let mut decision =
-        TaskDecision { task: task.name.clone(), starts: decided.starts, reason: decided.reason, run: None };
+    let (starts, reason) = (decided.starts, cut(&decided.reason, LONGEST_REASON));
+    let mut decision = TaskDecision { task: task.name.clone(), starts, reason, run: None, was_there: false };
     if !decision.starts {
         return (decision, None);
     }
@@ -156,12 +193,13 @@ fn run_for(
         commit: commit.cloned(),
         reason: reason.to_owned(),
     };
-    let (cause, reference, commit, is_hint) = match event {
+    let (cause, cause_key, reference, commit, is_hint) = match event {
         Event::Push(push) => {
             let event = happened(push.commit.as_ref().filter(|_| !push.is_hint));
             let (reference, pusher) = (push.reference.clone(), push.pusher.clone());
             (
                 Cause::Commit { event, reference, pusher, rerun: None },
+                push_key(push)?,
                 &push.reference,
                 push.commit.as_ref()?,
                 push.is_hint,
@@ -178,7 +216,8 @@ fn run_for(
                 author: request.author.clone(),
                 rerun: None,
             };
-            (cause, &request.reference, &request.commit, request.is_hint)
+            let key = format!("{}@{}", request.reference, request.commit);
+            (cause, key, &request.reference, &request.commit, request.is_hint)
         }
         _ => return None,
     };
@@ -192,8 +231,18 @@ fn run_for(
         run.spec.images.clear();
     }
     run.cause = cause;
-    run.cause_key = Some(format!("{reference}@{commit}"));
+    run.cause_key = Some(cause_key);
     run.trust = Trust::Trusted;
     run.notify = notify_of(registry, &task.spec.notify);
     Some(run)
+}
+
+/// What a task has one run for: where the ref came from and where it went, as far as the sender tells. The same push
+/// under another id is the same; a push back to a commit is another.
+fn push_key(push: &Push) -> Option<String> {
+    let (reference, commit) = (&push.reference, push.commit.as_ref()?);
+    Some(match &push.before {
+        Some(before) => format!("{reference}@{before}..{commit}"),
+        None => format!("{reference}@{commit}"),
+    })
 }

@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 use crate::routes::credentials::list_credentials;
 use crate::routes::hooks::list_hooks;
 use crate::routes::lookup::find_registry;
-use crate::routes::registries::{get_registry, list_registries};
+use crate::routes::registries::{list_registries, one};
 
 #[derive(Template)]
 #[template(path = "registries.html")]
@@ -73,7 +73,7 @@ pub(crate) async fn registry(
     caller: Caller,
     PathOf(name): PathOf<String>,
 ) -> Result<Response, Problem> {
-    let Json(registry) = get_registry(State(app.clone()), PathOf(name.clone())).await?;
+    let registry = one(&app, &name).await?;
     let Json(hooks) = list_hooks(State(app.clone()), PathOf(name.clone())).await?;
     let Json(credentials) = list_credentials(State(app.clone()), PathOf(name)).await?;
     let shell = Shell::new(&app, caller, "/registries").await?;

@@ -7,6 +7,7 @@ use database::{CredentialRow, Deleted, NewCredential as NewRow, PutCredential};
 use model::{CredentialKind, Role};
 use serde::Deserialize;
 
+use super::etag::outdated;
 use super::lookup::find_registry;
 use super::names::check_name;
 use crate::App;
@@ -122,12 +123,10 @@ pub(crate) async fn delete_credential(
         Deleted::NotFound => Err(not_found(&path.credential)),
         Deleted::InUse(users) => Err(Problem::new(
             &kind::IN_USE,
-            format!(
-                "{users} tasks, webhooks, sign-ins, unfinished runs or waiting reports need the credential `{}`.",
-                path.credential
-            ),
-            "Change the first of these; the others end by themselves.",
+            format!("The credential `{}` is needed by {}.", path.credential, users.join(", ")),
+            "Change tasks, webhooks and the sign-in; runs and reports end by themselves.",
         )),
+        Deleted::Outdated => Err(outdated()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use database::{HookRow, NewHook as NewRow};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::etag::{check_seen, outdated, tagged};
 use super::lookup::find_registry;
 use super::names::check_name;
 use super::patch::patched;
@@ -52,7 +54,7 @@ pub(crate) async fn list_hooks(
 
 /// Make a hook.
 ///
-/// Its address and its secret are in this answer, and nowhere afterwards.
+/// Its address and its secret are in this answer, and nowhere afterwards; a secret that was given is not repeated.
 #[utoipa::path(post, path = "/v1/registries/{registry}/hooks", tag = "hooks", operation_id = "createHook",
     params(("registry" = String, Path, example = "local")),
     request_body = NewHook,
@@ -74,62 +76,78 @@ pub(crate) async fn create_hook(
     let id = HookId(Uuid::new_v4());
     let secret = secret_of(new.host, new.secret.as_deref())?;
     let sealed = app.vault.seal(&sealed_name(id), secret.expose())?;
-    let NewHook { name, host, repositories, secret: _ } = new;
+    let NewHook { name, host, repositories, secret: given } = new;
     let row = NewRow { id, registry: registry.name, name, host, repositories, sealed };
     let made = app.database.create_hook(&row).await?.ok_or_else(|| {
         let detail = format!("There is a hook `{}` already.", row.name);
         Problem::new(&kind::ALREADY_EXISTS, detail, "Choose another name, or rotate its secret.")
             .in_field("name")
     })?;
-    Ok((StatusCode::CREATED, Json(shown_once(&app, made, &secret))))
+    let address = Some(app.public(&format!("/hooks/{}", made.id)));
+    Ok((StatusCode::CREATED, Json(Hook { address, secret: shown(given, &secret), ..made.into() })))
 }
 
 /// Look at a hook.
 #[utoipa::path(get, path = "/v1/registries/{registry}/hooks/{hook}", tag = "hooks", operation_id = "getHook",
     params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
     responses(
-        (status = 200, description = "Without address and secret", body = Hook),
+        (status = 200, description = "Without address and secret", body = Hook, headers(("ETag" = String, description = "Its version"))),
         (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn get_hook(
     State(app): State<App>,
     PathOf(path): PathOf<HookPath>,
-) -> Result<Json<Hook>, Problem> {
-    Ok(Json(find_hook(&app, &path).await?.into()))
+) -> Result<Response, Problem> {
+    let hook = find_hook(&app, &path).await?;
+    Ok(tagged(StatusCode::OK, hook.version, Hook::from(hook)))
 }
 
 /// Change a hook.
 ///
-/// A JSON merge patch (RFC 7396).
+/// A JSON merge patch (RFC 7396). With If-Match it is made only if nobody changed the hook meanwhile.
 #[utoipa::path(patch, path = "/v1/registries/{registry}/hooks/{hook}", tag = "hooks", operation_id = "changeHook",
-    params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("hook" = String, Path, example = "github"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen")
+    ),
     request_body = HookPatch,
     responses(
-        (status = 200, description = "Changed", body = Hook),
+        (status = 200, description = "Changed", body = Hook, headers(("ETag" = String, description = "Its version"))),
         (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`hook_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn change_hook(
     State(app): State<App>,
     PathOf(path): PathOf<HookPath>,
+    headers: HeaderMap,
     JsonOf(patch): JsonOf<Map<String, Value>>,
-) -> Result<Json<Hook>, Problem> {
-    let hook = find_hook(&app, &path).await?;
-    let before = HookPatch { repositories: Some(hook.repositories) };
-    let repositories = patched(&before, patch)?.repositories.unwrap_or_default();
-    check_repositories(&repositories)?;
-    let changed = app.database.update_hook(hook.id, &repositories).await?;
-    changed.map(|row| Json(row.into())).ok_or_else(|| not_found(&path.hook))
+) -> Result<Response, Problem> {
+    // As with tasks: without If-Match the patch is applied to what came between.
+    for _ in 0..5 {
+        let hook = find_hook(&app, &path).await?;
+        check_seen(&headers, hook.version)?;
+        let before = HookPatch { repositories: Some(hook.repositories) };
+        let repositories = patched(&before, patch.clone())?.repositories.unwrap_or_default();
+        check_repositories(&repositories)?;
+        if let Some(row) = app.database.update_hook(hook.id, hook.version, &repositories).await? {
+            return Ok(tagged(StatusCode::OK, row.version, Hook::from(row)));
+        }
+    }
+    Err(outdated())
 }
 
 /// Change a hook's secret.
 ///
-/// The present one stays good for a while, so that nothing is lost until the git host knows the new one.
+/// The present one stays good for a while, so that nothing is lost until the git host knows the new one. While one
+/// before it is good still, that one stays so to the end of its time, and the present one is replaced: an answer that
+/// was lost is asked for once more. With `grace_seconds: 0` all others end at once.
 #[utoipa::path(post, path = "/v1/registries/{registry}/hooks/{hook}/rotate", tag = "hooks", operation_id = "rotateHook",
     params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
     request_body = RotateHook,
     responses(
-        (status = 200, description = "With the new secret, once", body = Hook),
+        (status = 200, description = "With the new secret, once, where none was given", body = Hook),
         (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`hook_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
@@ -138,7 +156,6 @@ pub(crate) async fn rotate_hook(
     PathOf(path): PathOf<HookPath>,
     SecretJsonOf(how): SecretJsonOf<RotateHook>,
 ) -> Result<Json<Hook>, Problem> {
-    check_reached(&app)?;
     let hook = find_hook(&app, &path).await?;
     if !(0..=LONGEST_GRACE).contains(&how.grace_seconds) {
         let hint = "0 seconds to 30 days.";
@@ -149,25 +166,35 @@ pub(crate) async fn rotate_hook(
     let secret = secret_of(hook.host, how.secret.as_deref())?;
     let sealed = app.vault.seal(&sealed_name(hook.id), secret.expose())?;
     let rotated = app.database.rotate_hook(hook.id, &sealed, how.grace_seconds).await?;
-    rotated.map(|row| Json(shown_once(&app, row, &secret))).ok_or_else(|| not_found(&path.hook))
+    let rotated = rotated.ok_or_else(|| not_found(&path.hook))?;
+    Ok(Json(Hook { secret: shown(how.secret, &secret), ..rotated.into() }))
 }
 
 /// Remove a hook.
 ///
 /// With its deliveries. What is delivered to its address from now on is answered with 404.
 #[utoipa::path(delete, path = "/v1/registries/{registry}/hooks/{hook}", tag = "hooks", operation_id = "deleteHook",
-    params(("registry" = String, Path, example = "local"), ("hook" = String, Path, example = "github")),
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("hook" = String, Path, example = "github"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen")
+    ),
     responses(
         (status = 204, description = "Removed"),
         (status = 404, description = "`hook_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn delete_hook(
     State(app): State<App>,
     PathOf(path): PathOf<HookPath>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let hook = find_hook(&app, &path).await?;
-    app.database.delete_hook(hook.id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let seen = check_seen(&headers, hook.version)?;
+    match app.database.delete_hook(hook.id, seen).await? || seen.is_none() {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(outdated()),
+    }
 }
 
 async fn find_hook(app: &App, path: &HookPath) -> Result<HookRow, Problem> {
@@ -246,19 +273,20 @@ fn check_repositories(repositories: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn shown_once(app: &App, row: HookRow, secret: &vault::Secret) -> Hook {
-    let address = app.public(&format!("/hooks/{}", row.id));
-    Hook { address: Some(address), secret: Some(secret.expose().to_owned()), ..row.into() }
+/// A secret that was made here. Whoever gave one has it.
+fn shown(given: Option<String>, secret: &vault::Secret) -> Option<String> {
+    given.is_none().then(|| secret.expose().to_owned())
 }
 
 impl From<HookRow> for Hook {
     fn from(row: HookRow) -> Self {
-        let HookRow { name, host, repositories, created_at, updated_at, before_until, .. } = row;
+        let HookRow { name, host, repositories, version, created_at, updated_at, before_until, .. } = row;
         let (address, secret) = (None, None);
         Self {
             name,
             host,
             repositories,
+            version,
             created_at,
             updated_at,
             previous_secret_until: before_until,
@@ -294,15 +322,12 @@ mod tests {
             repositories: Vec::new(),
             secret: None,
         };
-        let path = || HookPath { registry: "local".to_owned(), hook: "hub".to_owned() };
         for own in ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420"] {
             let app = app(own, None).await;
-            let made = create_hook(State(app.clone()), PathOf("local".to_owned()), SecretJsonOf(new())).await;
-            let rotated = rotate_hook(State(app), PathOf(path()), SecretJsonOf(RotateHook::default())).await;
-            for refused in [made.expect_err("refused"), rotated.expect_err("refused")] {
-                assert_eq!(refused.kind(), &kind::HOOK_INVALID);
-                assert!(refused.to_string().contains("--public-url"), "{refused}");
-            }
+            let made = create_hook(State(app), PathOf("local".to_owned()), SecretJsonOf(new())).await;
+            let refused = made.expect_err("refused");
+            assert_eq!(refused.kind(), &kind::HOOK_INVALID);
+            assert!(refused.to_string().contains("--public-url"), "{refused}");
         }
         assert!(check_reached(&app("0.0.0.0:7420", Some("https://build.example")).await).is_ok());
         assert!(check_reached(&app("127.0.0.1:7420", None).await).is_ok());

@@ -5,6 +5,7 @@ pub(crate) mod create_run;
 pub(crate) mod credentials;
 pub(crate) mod cursor;
 pub(crate) mod deliveries;
+mod etag;
 pub(crate) mod follow;
 pub(crate) mod get_run;
 pub(crate) mod health;

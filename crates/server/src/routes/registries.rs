@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use database::{CredentialRow, Deleted, NewRegistry as NewRow};
 use model::{CredentialKind, Notify, Role, SignIn};
 use serde_json::{Map, Value};
 
+use super::etag::{check_seen, outdated, tagged};
 use super::lookup::find_registry;
 use super::patch::patched;
 use super::registry_address;
@@ -33,29 +35,28 @@ pub(crate) async fn list_registries(
 #[utoipa::path(get, path = "/v1/registries/{registry}", tag = "registries", operation_id = "getRegistry",
     params(("registry" = String, Path, example = "local")),
     responses(
-        (status = 200, description = "The registry", body = Registry),
+        (status = 200, description = "The registry", body = Registry, headers(("ETag" = String, description = "Its version"))),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn get_registry(
     State(app): State<App>,
     PathOf(registry): PathOf<String>,
-) -> Result<Json<Registry>, Problem> {
-    let registry: Registry = find_registry(&app, &registry).await?.into();
-    Ok(Json(with_gone_receivers(&app, registry).await?))
+) -> Result<Response, Problem> {
+    shown(&app, &registry).await
 }
 
 /// Add a registry.
 #[utoipa::path(post, path = "/v1/registries", tag = "registries", operation_id = "createRegistry",
     request_body = NewRegistry,
     responses(
-        (status = 201, description = "Added", body = Registry),
+        (status = 201, description = "Added", body = Registry, headers(("ETag" = String, description = "Its version"))),
         (status = 409, description = "`already_exists`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`name_invalid` or `registry_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn create_registry(
     State(app): State<App>,
     JsonOf(new): JsonOf<NewRegistry>,
-) -> Result<(StatusCode, Json<Registry>), Problem> {
+) -> Result<Response, Problem> {
     let NewRegistry { name, address, plain_http, sign_in, notify } = new;
     check_name(&name)?;
     let row = NewRow { name, address, plain_http, sign_in, notify };
@@ -68,37 +69,56 @@ pub(crate) async fn create_registry(
         )
         .in_field("name"));
     }
-    Ok((StatusCode::CREATED, Json(find_registry(&app, &row.name).await?.into())))
+    let made = find_registry(&app, &row.name).await?;
+    Ok(tagged(StatusCode::CREATED, made.version, Registry::from(made)))
 }
 
 /// Change a registry.
 ///
-/// A JSON merge patch (RFC 7396). Runs that were asked for before push to the new address as well; those that
-/// were pushed are shown with the address they were pushed to. `address`, `plain_http` and `sign_in` say whose
-/// identity goes where: only a token for every registry changes them.
+/// A JSON merge patch (RFC 7396). With If-Match it is made only if nobody changed the registry meanwhile. Runs that were
+/// asked for before push to the new address as well; those that were pushed are shown with the address they were pushed
+/// to. `address`, `plain_http` and `sign_in` say whose identity goes where: only a token for every registry changes them.
 #[utoipa::path(patch, path = "/v1/registries/{registry}", tag = "registries", operation_id = "changeRegistry",
-    params(("registry" = String, Path, example = "local")),
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen")
+    ),
     request_body = RegistryPatch,
     responses(
-        (status = 200, description = "Changed", body = Registry),
+        (status = 200, description = "Changed", body = Registry, headers(("ETag" = String, description = "Its version"))),
         (status = 403, description = "`other_registry`: the token is for one registry", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`registry_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn change_registry(
     State(app): State<App>,
     caller: Caller,
     PathOf(registry): PathOf<String>,
+    headers: HeaderMap,
     JsonOf(patch): JsonOf<Map<String, Value>>,
-) -> Result<Json<Registry>, Problem> {
-    let there = find_registry(&app, &registry).await?;
-    let names_receivers = patch.contains_key("notify");
-    let before = RegistryChange {
-        address: there.address,
-        plain_http: there.plain_http,
-        sign_in: there.sign_in,
-        notify: there.notify,
-    };
+) -> Result<Response, Problem> {
+    // As with tasks: without If-Match the patch is applied to what came between.
+    for _ in 0..20 {
+        let there = find_registry(&app, &registry).await?;
+        check_seen(&headers, there.version)?;
+        let seen = there.version;
+        let row = changed(&caller, there, patch.clone())?;
+        validate(&app, &row).await?;
+        if app.database.update_registry(&row, Some(seen)).await? {
+            if patch.contains_key("notify") {
+                receivers_named(&app, &row.name, &row.notify).await?;
+            }
+            return shown(&app, &registry).await;
+        }
+    }
+    Err(outdated())
+}
+
+/// The registry with a patch applied, where the caller may make this change.
+fn changed(caller: &Caller, there: database::Registry, patch: Map<String, Value>) -> Result<NewRow, Problem> {
+    let database::Registry { name, address, plain_http, sign_in, notify, .. } = there;
+    let before = RegistryChange { address, plain_http, sign_in, notify };
     let change: RegistryChange = patched(&before, patch)?;
     let goes_where =
         |registry: &RegistryChange| (registry.address.clone(), registry.plain_http, registry.sign_in.clone());
@@ -106,37 +126,41 @@ pub(crate) async fn change_registry(
         caller.check(Role::Administrator, None)?;
     }
     let RegistryChange { address, plain_http, sign_in, notify } = change;
-    let row = NewRow { name: there.name, address, plain_http, sign_in, notify };
-    validate(&app, &row).await?;
-    app.database.update_registry(&row).await?;
-    if names_receivers {
-        receivers_named(&app, &row.name, &row.notify).await?;
-    }
-    let registry: Registry = find_registry(&app, &registry).await?.into();
-    Ok(Json(with_gone_receivers(&app, registry).await?))
+    Ok(NewRow { name, address, plain_http, sign_in, notify })
 }
 
 /// Remove a registry.
 ///
-/// With its tasks, hooks and credentials. One that has runs stays: they tell what was pushed there.
+/// One that has tasks, hooks, credentials or runs stays: it is emptied by whoever knows what goes, and runs tell what was
+/// pushed there. Its tokens go with it. Only a token for every registry removes one.
 #[utoipa::path(delete, path = "/v1/registries/{registry}", tag = "registries", operation_id = "deleteRegistry",
-    params(("registry" = String, Path, example = "local")),
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen")
+    ),
     responses(
         (status = 204, description = "Removed"),
+        (status = 403, description = "`other_registry`: the token is for one registry", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`in_use`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`registry_in_use`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn delete_registry(
     State(app): State<App>,
+    caller: Caller,
     PathOf(registry): PathOf<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    caller.check(Role::Administrator, None)?;
     let registry = find_registry(&app, &registry).await?;
-    match app.database.delete_registry(&registry.name).await? {
+    let seen = check_seen(&headers, registry.version)?;
+    match app.database.delete_registry(&registry.name, seen).await? {
         Deleted::Yes | Deleted::NotFound => Ok(StatusCode::NO_CONTENT),
-        Deleted::InUse(runs) => Err(Problem::new(
-            &kind::IN_USE,
-            format!("The registry `{}` has {runs} runs.", registry.name),
-            "Runs tell what was pushed there, so their registry stays.",
+        Deleted::Outdated => Err(outdated()),
+        Deleted::InUse(what) => Err(Problem::new(
+            &kind::REGISTRY_IN_USE,
+            format!("The registry `{}` has {}.", registry.name, what.join(", ")),
+            "Delete its tasks, hooks and credentials first. Runs tell what was pushed there, so that their registry stays.",
         )),
     }
 }
@@ -201,12 +225,13 @@ pub(crate) async fn check_notify(
         return Err(Problem::new(kind, "More than 20 webhooks.", "Name at most 20.").in_field("notify"));
     }
     for (index, target) in notify.iter().enumerate() {
-        let right = target.url.parse::<axum::http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-        });
+        let right = target.url.len() <= model::MAX_ADDRESS
+            && target.url.parse::<axum::http::Uri>().is_ok_and(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            });
         if !right {
-            let hint = "Write http:// or https://, a host, and no user or password.";
+            let hint = "Write http:// or https://, a host, and no user or password; at most 2000 bytes.";
             let problem = Problem::new(kind, "The address of a webhook is not one.", hint);
             return Err(problem.in_field(format!("notify[{index}].url")));
         }
@@ -229,7 +254,14 @@ pub(crate) async fn receivers_named(app: &App, registry: &str, notify: &[Notify]
     Ok(app.database.receivers_named(registry, &urls).await?)
 }
 
-async fn with_gone_receivers(app: &App, registry: Registry) -> Result<Registry, Problem> {
+async fn shown(app: &App, name: &str) -> Result<Response, Problem> {
+    let registry = one(app, name).await?;
+    Ok(tagged(StatusCode::OK, registry.version, registry))
+}
+
+/// As it is now, with who is told nothing any more.
+pub(crate) async fn one(app: &App, name: &str) -> Result<Registry, Problem> {
+    let registry: Registry = find_registry(app, name).await?.into();
     let gone = app.database.gone_receivers(&registry.name).await?;
     let gone = gone.into_iter().map(|gone| GoneReceiver { url: gone.url, since: gone.since });
     Ok(Registry { gone_receivers: gone.collect(), ..registry })
@@ -262,8 +294,17 @@ pub(crate) async fn check_credential(
 
 impl From<database::Registry> for Registry {
     fn from(row: database::Registry) -> Self {
-        let database::Registry { name, address, plain_http, sign_in, notify, created_at, updated_at } = row;
+        let database::Registry {
+            name,
+            address,
+            plain_http,
+            sign_in,
+            notify,
+            version,
+            created_at,
+            updated_at,
+        } = row;
         let gone_receivers = Vec::new();
-        Self { name, address, plain_http, sign_in, notify, created_at, updated_at, gone_receivers }
+        Self { name, address, plain_http, sign_in, notify, version, created_at, updated_at, gone_receivers }
     }
 }

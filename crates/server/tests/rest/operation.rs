@@ -73,8 +73,6 @@ async fn a_hooks_address_is_the_one_that_the_operator_gave() {
     let config = Config { public_url: Some("https://build.example/slipway".to_owned()), ..Config::default() };
     let world = World::with(config).await;
     let made = json_of(world.post("/v1/registries/local/hooks").json(&hook)).await;
-    let address = made["address"].as_str().unwrap().to_owned();
+    let address = made["address"].as_str().unwrap();
     assert!(address.starts_with("https://build.example/slipway/hooks/"), "{address}");
-    let rotated = json_of(world.post("/v1/registries/local/hooks/hub/rotate").json(&json!({}))).await;
-    assert_eq!(rotated["address"], address.as_str());
 }

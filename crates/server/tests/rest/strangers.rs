@@ -10,13 +10,13 @@ use crate::world::{World, json_of};
 const COMMIT: &str = "bffeb74224043ba2feb48d137756c8a9331c449a";
 
 /// A task of a repository on GitLab, and a hook.
-struct Story {
-    world: World,
+pub(crate) struct Story {
+    pub(crate) world: World,
     hook: Value,
 }
 
 impl Story {
-    async fn begin(repositories: &[&str]) -> Self {
+    pub(crate) async fn begin(repositories: &[&str]) -> Self {
         let world = World::new().await;
         let task = json!({
             "name": "app",
@@ -33,7 +33,7 @@ impl Story {
     }
 
     /// Delivers as GitLab does; answers what became of it.
-    async fn deliver(&self, id: &str, event: &str, body: &Value) -> Value {
+    pub(crate) async fn deliver(&self, id: &str, event: &str, body: &Value) -> Value {
         let address = self.hook["address"].as_str().unwrap().rsplit_once("/hooks/").unwrap().1;
         let request = self.world.post(&format!("/hooks/{address}"));
         let request = request
@@ -41,6 +41,11 @@ impl Story {
             .header("x-gitlab-event", event)
             .header("idempotency-key", id);
         assert_eq!(request.json(body).send().await.unwrap().status(), 202);
+        self.worked(id).await
+    }
+
+    /// What became of the delivery that its sender calls so.
+    pub(crate) async fn worked(&self, id: &str) -> Value {
         let look = async {
             loop {
                 let list = json_of(self.world.get("/v1/registries/local/deliveries")).await;
@@ -55,7 +60,7 @@ impl Story {
         tokio::time::timeout(Duration::from_secs(30), look).await.expect("it is worked off")
     }
 
-    async fn run_of(&self, delivery: &Value) -> Value {
+    pub(crate) async fn run_of(&self, delivery: &Value) -> Value {
         let run = delivery["decisions"][0]["run"].as_str().unwrap_or_else(|| panic!("{delivery}"));
         json_of(self.world.get(&format!("/v1/registries/local/runs/{run}"))).await
     }
@@ -69,14 +74,14 @@ fn project(name: &str) -> Value {
     })
 }
 
-fn push(name: &str) -> Value {
+pub(crate) fn push(name: &str) -> Value {
     let before = "28e1879d029cb852e4844d9c718537df08844e03";
     json!({ "ref": "refs/heads/main", "before": before, "after": COMMIT, "checkout_sha": COMMIT, "project": project(name),
         "commits": [], "total_commits_count": 0 })
 }
 
 /// A merge request to `main`, out of a branch of that project.
-fn merge_request(source_project: u32, branch: &str) -> Value {
+pub(crate) fn merge_request(source_project: u32, branch: &str) -> Value {
     json!({ "project": project("team/app"), "user": { "id": 51, "username": "stranger" }, "object_attributes": {
         "iid": 7, "action": "open", "author_id": 51, "source_branch": branch, "target_branch": "main",
         "source_project_id": source_project, "target_project_id": 15, "last_commit": { "id": COMMIT } } })
