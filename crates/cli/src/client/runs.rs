@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use model::{Cause, RunId, RunStatus, SourceSpec};
 use serde::Serialize;
-use server::api::{Run, RunSteps};
+use server::api::{Report, Run, RunSteps};
 
 use super::cancel::{CancelArgs, cancel};
 use super::error::{ClientError, conclude};
@@ -203,6 +203,7 @@ async fn show(args: &ServiceArgs, run: RunId, all: bool) -> Result<u8, ClientErr
             ("commit", run.revision.as_ref().map(|revision| revision.commit.clone()).unwrap_or_default()),
             ("attempt", format!("{} of {}", run.attempt, run.max_attempts)),
             ("status", if run.status.is_end() { summary(&run) } else { word(run.status) }),
+            ("told", told(&run)),
             ("steps", lines(&steps, all)),
         ],
     );
@@ -234,6 +235,16 @@ fn why(cause: &Cause) -> String {
         Some(rerun) => format!("{started}\nonce more as run {}, with the token {}", rerun.of, rerun.by),
         None => started,
     }
+}
+
+/// Who was told, and who did not hear.
+fn told(run: &Run) -> String {
+    let line = |report: &Report| {
+        let why = report.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let (what, host, event) = (report.what(), &report.host, &report.event);
+        format!("{what} to {host} ({event}): {}{why}", report.became())
+    };
+    run.reports.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn took(run: &Run) -> String {

@@ -18,7 +18,7 @@ pub use hook::{Delivery, DeliveryPage, Hook, HookList, HookPatch, NewHook, Rotat
 pub use new_run::{Build, NewRun, NewSource};
 pub use registry::{GoneReceiver, NewRegistry, Registry, RegistryChange, RegistryList, RegistryPatch};
 pub use run::{
-    Failure, Image, Location, Revision, Run, RunPage, Source, SourceArchive, SourceUpload, TagSkipped,
+    Failure, Image, Location, Report, Revision, Run, RunPage, Source, SourceArchive, SourceUpload, TagSkipped,
 };
 pub use statistics::{DayNumbers, QueueNumbers, Statistics, WaitingNumbers, WorkerNumbers};
 pub use steps::{Attempt, RunSteps, StepRun, VertexRun};

@@ -50,6 +50,54 @@ pub struct Run {
     /// Why it did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Who was told of it, and who did not hear; for a month. Only in the answer about one run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Report>,
+}
+
+/// Something that somebody was to be told of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// `commit_status` or `webhook`.
+    #[schema(example = "commit_status")]
+    pub kind: String,
+    /// `run.queued`, `run.started` or `run.finished`; of a commit's status, the last one.
+    #[schema(example = "run.finished")]
+    pub event: String,
+    /// `host[:port]` that is told; never the whole address.
+    #[schema(example = "git.example.com")]
+    pub host: String,
+    /// `waiting`, `sent` or `given_up`.
+    #[schema(example = "given_up")]
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Why it was not heard, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When it is tried again.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub next_try_at: Option<OffsetDateTime>,
+}
+
+impl Report {
+    /// What is told, in words.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        if self.kind == "webhook" { "Webhook" } else { "Commit status" }
+    }
+
+    /// What became of it, in words.
+    #[must_use]
+    pub fn became(&self) -> String {
+        let tries = if self.attempts == 1 { "1 try".to_owned() } else { format!("{} tries", self.attempts) };
+        match self.state.as_str() {
+            "sent" => "heard".to_owned(),
+            "waiting" if self.attempts == 0 => "waits to be sent".to_owned(),
+            "waiting" => format!("not heard in {tries}, tried again"),
+            _ => format!("given up after {tries}"),
+        }
+    }
 }
 
 /// A commit.

@@ -28,7 +28,7 @@ pub(crate) async fn rerun(
     caller: Caller,
     path: PathOf<RunPath>,
 ) -> Result<Response, Problem> {
-    let made = rerun_route::rerun(state, caller, path).await?;
+    let made = rerun_route::rerun(state, caller, path, HeaderMap::new()).await?;
     Ok(to_what_was_made(&made))
 }
 

@@ -12,9 +12,11 @@ use super::shell::{Shell, render};
 use super::steps::{Waterfall, waterfalls};
 use super::view::RunView;
 use crate::App;
+use crate::api::Run;
 use crate::http::auth::Caller;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::problem::Problem;
+use crate::routes::get_run::reports_of;
 use crate::routes::logs::known_attempt;
 use crate::routes::lookup::{RunPath, find_run, show};
 use crate::routes::steps::get_run_steps;
@@ -71,6 +73,7 @@ pub(crate) async fn run(
     let Json(steps) = get_run_steps(State(app.clone()), PathOf(path)).await?;
     let shell = Shell::new(&app, caller, "/runs").await?;
     let waterfalls = waterfalls(steps, shell.now());
-    let run = RunView { run: show(&registry, row), now: shell.now() };
+    let reports = reports_of(&app, row.id).await?;
+    let run = RunView { run: Run { reports, ..show(&registry, row) }, now: shell.now() };
     render(&Page { shell, run, waterfalls, attempt, tail, live: query.live })
 }

@@ -2,7 +2,7 @@
 //! the state of the same context, GitLab refuses one that it has: telling it twice does no harm.
 
 use database::RunRow;
-use model::{CredentialKind, GitHost, RunStatus, SourceSpec};
+use model::{Cause, CredentialKind, GitHost, RunStatus, SourceSpec, Trust};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ pub(crate) async fn request(
     let (origin, path) =
         split(url).ok_or_else(|| never("the source's address is none of the web, and its key no token"))?;
     let credential = open(app, &run.registry, name, CredentialKind::Git).await?;
-    let context = format!("slipway/{}", run.task.as_deref().unwrap_or("build"));
+    let context = context(run);
     let (text, page) = (description(run), page_of(app, run));
     Ok(match event.host {
         GitHost::Gitlab => {
@@ -126,6 +126,19 @@ fn split(url: &str) -> Option<(String, String)> {
     Some((format!("{scheme}://{host}"), path.strip_suffix(".git").unwrap_or(path).to_owned()))
 }
 
+/// What the state is of. A host keeps the last one of each context at a commit: a pull request says nothing of the
+/// push of its commit, and a stranger's nothing of any other.
+fn context(run: &RunRow) -> String {
+    let task = run.task.as_deref().unwrap_or("build");
+    match &run.cause {
+        Cause::PullRequest { number, .. } if run.trust == Trust::Untrusted => {
+            format!("slipway/{task} (pull request {number})")
+        }
+        Cause::PullRequest { .. } => format!("slipway/{task} (pull request)"),
+        Cause::Manual { .. } | Cause::Commit { .. } => format!("slipway/{task}"),
+    }
+}
+
 /// GitHub: `error`, `failure`, `pending`, `success`; Gitea the same.
 fn github_state(run: &RunRow) -> &'static str {
     match run.status {
@@ -158,16 +171,46 @@ fn description(run: &RunRow) -> String {
         (None, RunStatus::Succeeded) if run.images.is_empty() => {
             "The image is built; it is pushed nowhere.".to_owned()
         }
-        (None, RunStatus::Succeeded) => "The image is built and pushed.".to_owned(),
+        (None, RunStatus::Succeeded) => pushed(run),
         (None, RunStatus::Cancelled) => "The build was cancelled.".to_owned(),
         (None, _) => "The image is being built.".to_owned(),
     };
-    text.chars().take(139).collect()
+    without_middle(&text, 139)
+}
+
+fn pushed(run: &RunRow) -> String {
+    match (run.skipped.len(), run.images.len()) {
+        (0, _) => "The image is built and pushed.".to_owned(),
+        (skipped, all) if skipped < all => {
+            format!("The image is built and pushed; a newer run has {skipped} of its {all} tags.")
+        }
+        (1, _) => "The image is built; a newer run has the tag.".to_owned(),
+        _ => "The image is built; a newer run has the tags.".to_owned(),
+    }
+}
+
+/// Of a long command, the beginning; of what became of it, the end: `ended with exit code 2.`
+fn without_middle(text: &str, longest: usize) -> String {
+    const END: usize = 40;
+    let count = text.chars().count();
+    if count <= longest {
+        return text.to_owned();
+    }
+    let beginning = text.chars().take(longest - END - 1);
+    beginning.chain(['…']).chain(text.chars().skip(count - END)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_command_is_cut_and_its_exit_code_stays() {
+        let said = format!("The command `{}` ended with exit code 137.", "make ".repeat(100));
+        let cut = without_middle(&said, 139);
+        assert_eq!(cut.chars().count(), 139);
+        assert!(cut.starts_with("The command `make ") && cut.ends_with("ended with exit code 137."), "{cut}");
+    }
 
     #[test]
     fn an_address_is_split_into_origin_and_path() {

@@ -13,6 +13,7 @@ use vault::Secret;
 
 use crate::App;
 use crate::routes::credentials::sealed_name;
+use crate::routes::lookup::images;
 
 /// Recommended by Standard Webhooks: 15 to 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,7 +57,9 @@ pub(crate) async fn send(app: &App, http: &egress::Client, row: &OutboxRow) -> R
         }
         Report::Webhook { url, credential } => {
             let key = open(app, &row.registry, credential, CredentialKind::Webhook).await?;
-            let request = webhook::request(app, http, row, &run, url, &key.secret)?;
+            let registry = app.database.get_registry(&run.registry).await.map_err(NotSent::later)?;
+            let images = registry.map_or(Vec::new(), |registry| images(&registry, &run));
+            let request = webhook::request(app, http, row, &run, &images, url, &key.secret)?;
             let answer = http.send(request.timeout(PATIENCE)).await.map_err(|error| unreachable(&error))?;
             webhook::heard(&answer, row.taken_at)
         }

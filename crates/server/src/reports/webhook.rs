@@ -12,6 +12,7 @@ use vault::Secret;
 
 use super::{NotSent, page_of, wait_of};
 use crate::App;
+use crate::api::Image;
 
 /// The request for one event of a run.
 pub(crate) fn request(
@@ -19,12 +20,13 @@ pub(crate) fn request(
     http: &egress::Client,
     row: &OutboxRow,
     run: &RunRow,
+    images: &[Image],
     url: &str,
     key: &Secret,
 ) -> Result<reqwest::RequestBuilder, NotSent> {
     let timestamp = row.taken_at.unix_timestamp().to_string();
     let id = format!("msg_{}", row.id.simple());
-    let body = body(app, row, run).to_string();
+    let body = body(app, row, run, images).to_string();
     let signature = sign(key, &id, &timestamp, &body)?;
     Ok(http
         .request(Method::POST, url)
@@ -49,14 +51,15 @@ pub(crate) fn heard(answer: &reqwest::Response, now: OffsetDateTime) -> Result<(
 }
 
 /// `type`, `timestamp` and `data`, as Standard Webhooks recommends. The run is as it is now: a receiver
-/// that hears of an earlier event later sees by its status that it has moved on.
-fn body(app: &App, row: &OutboxRow, run: &RunRow) -> serde_json::Value {
+/// that hears of an earlier event later sees by its status that it has moved on. Images are as REST shows them: with
+/// their digest once pushed, and with `tag_skipped` where a newer run has the tag.
+fn body(app: &App, row: &OutboxRow, run: &RunRow, images: &[Image]) -> serde_json::Value {
     json!({
         "type": row.event,
         "timestamp": row.created_at.format(&Rfc3339).unwrap_or_default(),
         "data": {
             "run": run.id, "registry": run.registry, "task": run.task, "status": run.status, "attempt": run.attempt,
-            "cause": run.cause.word(), "images": run.images, "digest": run.digest,
+            "cause": run.cause.word(), "images": images, "digest": run.digest,
             "commit": run.revision.as_ref().map(|revision| &revision.commit),
             "failure": run.failure.as_ref().map(|failure| json!({
                 "kind": failure.kind, "blame": failure.blame, "message": failure.message,

@@ -103,28 +103,32 @@ impl From<database::Error> for Problem {
     }
 }
 
-/// A run as the API shows it.
-pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
-    let digest = row.digest.filter(|_| row.status == RunStatus::Succeeded);
+/// What a run pushes, or has pushed: where the registry is no longer, where it was then.
+pub(crate) fn images(registry: &Registry, row: &RunRow) -> Vec<Image> {
+    let digest = row.digest.clone().filter(|_| row.status == RunStatus::Succeeded);
     let skipped = |name: &str| {
         let found =
             row.skipped.iter().find(|skipped| format!("{}:{}", skipped.repository, skipped.tag) == name);
         found.map(|skipped| TagSkipped { superseded_by: skipped.superseded_by })
     };
-    // Where it was pushed to, the registry may be no longer.
-    let address = row.address.unwrap_or_else(|| registry.address.clone());
+    let address = row.address.as_ref().unwrap_or(&registry.address);
     let image = |name: &String| {
         let name = with_tag(name);
         let reference = format!("{address}/{name}");
         Image { reference, digest: digest.clone(), tag_skipped: skipped(&name) }
     };
+    row.images.iter().map(image).collect()
+}
+
+/// A run as the API shows it.
+pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
     Run {
+        images: images(registry, &row),
         id: row.id,
         registry: row.registry,
         status: row.status,
         attempt: row.attempt,
         max_attempts: row.max_attempts,
-        images: row.images.iter().map(image).collect(),
         spec: row.spec.into(),
         task: row.task,
         cause: row.cause,
@@ -135,6 +139,7 @@ pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
         finished_at: row.finished_at,
         revision: row.revision.map(|GitRevision { commit, committed_at }| Revision { commit, committed_at }),
         failure: row.failure.map(Into::into),
+        reports: Vec::new(),
     }
 }
 

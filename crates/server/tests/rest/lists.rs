@@ -194,9 +194,9 @@ async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
     git.send().await.unwrap().error_for_status().unwrap();
     let first = started_with(&world, "local", Some("git"), push).await;
     world.fail(&world.lease().await, false).await;
-    let submitter = client(Some(&token(&world.db, Role::Submitter, None).await));
+    let contributor = client(Some(&token(&world.db, Role::Contributor, None).await));
     let rerun =
-        |run: &str| submitter.post(world.url(&format!("/v1/registries/local/runs/{run}/rerun"))).send();
+        |run: &str| contributor.post(world.url(&format!("/v1/registries/local/runs/{run}/rerun"))).send();
     let again = rerun(&first).await.unwrap();
     assert_eq!(again.status(), 201);
     let again: Value = again.json().await.unwrap();
@@ -204,7 +204,7 @@ async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
     assert_eq!((&again["spec"], &again["trust"]), (&before["spec"], &before["trust"]));
     assert_ne!(again["id"], before["id"]);
     assert_eq!(again["cause"]["rerun"]["of"], first.as_str());
-    assert_eq!(again["cause"]["rerun"]["by"], "submitter-all");
+    assert_eq!(again["cause"]["rerun"]["by"], "contributor-all");
     assert_eq!(
         (&again["cause"]["ref"], &again["cause"]["commit"]),
         (&"refs/heads/release/1".into(), &COMMIT.into())
@@ -217,4 +217,67 @@ async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
     assert_eq!(again["trust"].as_str(), Some(Trust::Untrusted.as_str()), "a fork's stays a fork's: {again}");
     let (status, kind, _) = problem(rerun(&Uuid::nil().to_string()).await.unwrap()).await;
     assert_eq!((status, kind.as_str()), (404, "run_not_found"));
+}
+
+/// A run of once is no way around what a task says now.
+#[tokio::test]
+async fn a_submitter_does_a_run_once_more_only_as_its_task_is_saved_now() {
+    let world = World::new().await;
+    let git = world.http.put(world.url("/v1/registries/local/credentials/git"));
+    git.json(&json!({ "kind": "git", "secret": "not-a-real-one" })).send().await.unwrap();
+    let build = json!({ "source": "https://example.com/team/app.git#main", "source_credential": "git" });
+    let task = json!({ "name": "app", "build": build });
+    assert_eq!(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap().status(), 201);
+    let app = world.db.server.get_task("local", "app").await.unwrap().unwrap();
+    // As the inbox does: at the commit of the push.
+    let mut pushed = database::NewRun::quick("local", app.spec.build.clone());
+    if let SourceSpec::Git { reference, .. } = &mut pushed.spec.source {
+        *reference = Some(COMMIT.to_owned());
+    }
+    pushed.task = Some((app.id, app.name.clone()));
+    pushed.cause = push(HookEvent {
+        hook: "hook".to_owned(),
+        host: GitHost::Github,
+        delivery: DeliveryId(Uuid::now_v7()),
+        commit: Some(COMMIT.to_owned()),
+        reason: "branch main".to_owned(),
+    });
+    let pushed = {
+        let id = pushed.id;
+        world.db.server.create_run(pushed).await.unwrap();
+        id
+    };
+    let asked = json_of(world.post("/v1/registries/local/tasks/app/runs").json(&json!({}))).await;
+    let runs = [pushed.to_string(), asked["id"].as_str().unwrap().to_owned()];
+    let submitter = client(Some(&token(&world.db, Role::Submitter, None).await));
+    let rerun = |run: &str, key: Option<&str>| {
+        let request = submitter.post(world.url(&format!("/v1/registries/local/runs/{run}/rerun")));
+        key.into_iter().fold(request, |request, key| request.header("idempotency-key", key)).send()
+    };
+    for run in &runs {
+        assert_eq!(rerun(run, None).await.unwrap().status(), 201, "the task is as it was");
+    }
+    let first = rerun(&runs[0], Some("k")).await.unwrap();
+    let again = rerun(&runs[0], Some("k")).await.unwrap();
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
+    assert_eq!(
+        first.headers()["location"],
+        again.headers()["location"],
+        "an answer that was lost makes no second run"
+    );
+    assert_eq!(problem(rerun(&runs[1], Some("k")).await.unwrap()).await.1, "idempotency_key_reused");
+
+    let path = world.url("/v1/registries/local/tasks/app");
+    let patch = json!({ "build": { "dockerfile": "Safe" } });
+    assert_eq!(world.http.patch(&path).json(&patch).send().await.unwrap().status(), 200);
+    for run in &runs {
+        let (status, kind, said) = problem(rerun(run, None).await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (403, "role_too_small"), "{said}");
+    }
+    assert_eq!(rerun(&runs[0], Some("k")).await.unwrap().status(), 201, "what was made is made");
+    world.http.delete(&path).send().await.unwrap();
+    assert_eq!(rerun(&runs[0], None).await.unwrap().status(), 403, "the task is gone");
+    let contributor = client(Some(&token(&world.db, Role::Contributor, None).await));
+    let path = world.url(&format!("/v1/registries/local/runs/{}/rerun", runs[0]));
+    assert_eq!(contributor.post(path).send().await.unwrap().status(), 201);
 }

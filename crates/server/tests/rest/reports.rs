@@ -15,14 +15,14 @@ use test_support::{FakeGitHost, GitState};
 use crate::hooks::senders::{AFTER, SENDERS};
 use crate::world::{World, client, json_of, loopback};
 
-const TOKEN: &str = "t0ken-that-writes-statuses";
+pub(crate) const TOKEN: &str = "t0ken-that-writes-statuses";
 const KEY: &[u8; 24] = b"0123456789abcdef01234567";
 const LIMIT: Duration = Duration::from_secs(30);
-const TASKS: &str = "/v1/registries/local/tasks";
+pub(crate) const TASKS: &str = "/v1/registries/local/tasks";
 
 /// A service that tells `host` of its runs, and the listeners of `notify`.
-struct Story {
-    world: World,
+pub(crate) struct Story {
+    pub(crate) world: World,
     hook: Value,
     sender: &'static str,
     /// Where the fixture's repository is in this story.
@@ -30,7 +30,7 @@ struct Story {
 }
 
 impl Story {
-    async fn begin(sender: &'static str, host: &FakeGitHost, notify: Value) -> Self {
+    pub(crate) async fn begin(sender: &'static str, host: &FakeGitHost, notify: Value) -> Self {
         let config = Config {
             policy: loopback(),
             work_every: Duration::from_millis(50),
@@ -59,13 +59,26 @@ impl Story {
     }
 
     /// A push to the task's branch; answers the run's path.
-    async fn push(&self, id: u32, commit: &str) -> String {
+    pub(crate) async fn push(&self, id: u32, commit: &str) -> String {
+        self.send("push-to-branch", id, commit, |body| body).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        fixture: &str,
+        id: u32,
+        commit: &str,
+        change: fn(String) -> String,
+    ) -> String {
         let sender = SENDERS.iter().find(|known| known.name == self.sender).unwrap();
         let (theirs, here) = &self.origin;
-        let mut sent = sender.sent("push-to-branch", id);
+        let mut sent = sender.sent(fixture, id);
         let body = String::from_utf8(sent.body).unwrap();
         assert!(body.contains(theirs), "{body}");
-        sent.body = body.replace(theirs, here).replace(AFTER, commit).into_bytes();
+        sent.body = change(body.replace(theirs, here).replace(AFTER, commit)).into_bytes();
+        if fixture.starts_with("pull") {
+            sent = sent.with("x-github-event", "pull_request");
+        }
         let sent = sent.signed(self.hook["secret"].as_str().unwrap());
         let request = client(None).post(self.hook["address"].as_str().unwrap()).body(sent.body);
         let request = sent.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
@@ -104,7 +117,7 @@ impl Story {
 }
 
 /// What `look` finds at last.
-async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(found) = look().await {
@@ -117,7 +130,7 @@ async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
 }
 
 /// The states so far, once there are so many.
-async fn states(host: &FakeGitHost, count: usize) -> Vec<GitState> {
+pub(crate) async fn states(host: &FakeGitHost, count: usize) -> Vec<GitState> {
     until(async || Some(host.states()).filter(|states| states.len() >= count)).await
 }
 
@@ -240,7 +253,7 @@ async fn a_repository_that_was_renamed_is_told_where_it_is_now_and_nobody_else_i
     story.world.fail(&leased, false).await;
 }
 
-fn notify(host: &FakeGitHost, path: &str) -> Value {
+pub(crate) fn notify(host: &FakeGitHost, path: &str) -> Value {
     json!({ "url": host.url(path), "credential": "ours", "events": ["run.queued"] })
 }
 

@@ -51,8 +51,14 @@ impl Service {
         self.json(self.quick(Method::GET, &["runs"]).query(&query)).await
     }
 
+    /// Does a run once more; asked again as above.
     pub(crate) async fn rerun(&self, run: RunId) -> Result<Run, ClientError> {
-        self.json(self.quick(Method::POST, &["runs", &run.to_string(), "rerun"])).await
+        let (key, run) = (uuid::Uuid::new_v4().to_string(), run.to_string());
+        self.patiently(|| async {
+            let request = self.quick(Method::POST, &["runs", &run, "rerun"]);
+            self.json(request.header("idempotency-key", &key)).await
+        })
+        .await
     }
 
     pub(crate) async fn cancel(&self, run: RunId) -> Result<Run, ClientError> {
