@@ -276,6 +276,8 @@ async fn registries_credentials_hooks_and_workers_are_managed() {
     assert_eq!(by_identity.object()["sign_in"], json!({ "type": "managed_identity" }));
     let shown = person.say(&["credential", "show", "ci", "--registry", "prod"]);
     assert!(shown.done().contains("registry") && !shown.out.contains(SECRET), "{shown:?}");
+    let refused = person.say(&["registry", "delete", "prod", "--yes"]);
+    assert!(refused.code != 0 && refused.err.contains("has 1 credential."), "{refused:?}");
     person.say(&["credential", "delete", "ci", "--registry", "prod"]).done();
     assert!(person.say(&["registry", "list"]).done().contains("managed identity"));
     person.say(&["registry", "delete", "prod", "--yes"]).done();
@@ -285,6 +287,9 @@ async fn registries_credentials_hooks_and_workers_are_managed() {
     assert!(made.done().contains("/hooks/") && made.out.contains("Payload URL"), "{made:?}");
     let rotated = person.say(&["hook", "rotate", "hub", "--grace", "1h", "--json"]).object();
     assert!(rotated["secret"].is_string() && rotated["previous_secret_until"].is_string(), "{rotated}");
+    assert_eq!(rotated.get("address"), None, "{rotated}");
+    let given = person.say_with(&["hook", "rotate", "hub", "--secret-file", "-"], SECRET);
+    assert!(!given.done().contains(SECRET) && !given.out.contains("/hooks/"), "{given:?}");
     let shown = person.say(&["hook", "show", "hub", "--json"]).object();
     assert!(shown["secret"].is_null() && shown["address"].is_null(), "shown once only: {shown}");
     person.say(&["hook", "update", "hub", "--repository", "https://example.com/team/app"]).done();

@@ -4,6 +4,7 @@
 //! Absent: refs and folders behind the `#` of a source, and what a host is asked for.
 
 use crate::InvalidSource;
+use crate::limits::MAX_ADDRESS;
 use crate::source::repository_of;
 
 const NOT_REPEATED: &str = "Take it out: a credential of kind `git` is kept apart, and named. \
@@ -49,6 +50,9 @@ pub(crate) fn check_http(address: &str) -> Result<(), InvalidSource> {
 /// # Errors
 /// As [`check_http`].
 pub fn check_repository(address: &str) -> Result<(), InvalidSource> {
+    if address.len() > MAX_ADDRESS {
+        return refuse("The address is too long.", "At most 2000 bytes.");
+    }
     let ssh = address.strip_prefix("ssh://");
     if ssh.is_none() && address.contains("://") {
         return check_http(address);

@@ -9,6 +9,7 @@ mod failure;
 mod graph;
 mod ids;
 mod image;
+mod limits;
 mod network;
 mod platform;
 mod reference;
@@ -34,6 +35,9 @@ pub use ids::{
 pub use image::{
     BuiltImage, Descriptor, HealthConfig, History, ImageConfig, Layer, LayerSource, Manifest, MediaType,
     ResolvedImage, RootFs, RuntimeConfig,
+};
+pub use limits::{
+    MAX_ADDRESS, MAX_BUILD_ARG_VALUE, MAX_BUILD_ARGS, MAX_IMAGES, MAX_NAME, MAX_PATH, MAX_SECRETS,
 };
 pub use network::BuildNetwork;
 pub use platform::{InvalidPlatform, Platform};

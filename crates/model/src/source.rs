@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::address::check_http;
+use crate::limits::{MAX_ADDRESS, MAX_PATH};
 use crate::ssh::is_short;
 use crate::{SourceId, SshAddress};
 
@@ -87,6 +88,9 @@ impl SourceSpec {
     /// As [`SourceSpec::parse_git`].
     pub fn validate(&self) -> Result<(), InvalidSource> {
         let Self::Git { url, reference, subdirectory } = self else { return Ok(()) };
+        if url.len() > MAX_ADDRESS {
+            return refuse("The address is too long.".to_owned(), &format!("At most {MAX_ADDRESS} bytes."));
+        }
         validate_url(url)?;
         if let Some(reference) = reference {
             validate_reference(reference)?;
@@ -171,6 +175,9 @@ fn validate_reference(reference: &str) -> Result<(), InvalidSource> {
 
 fn validate_subdirectory(path: &str) -> Result<(), InvalidSource> {
     let climbs = path.split('/').any(|part| part == "..");
+    if path.len() > MAX_PATH {
+        return refuse("The subdirectory is too long.".to_owned(), &format!("At most {MAX_PATH} bytes."));
+    }
     if path.starts_with(['/', '-']) || climbs || path.chars().any(char::is_control) {
         return refuse(
             format!("The subdirectory `{path}` is not a path within the repository."),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageReference, Platform, SourceSpec, source, template};
+use crate::{ImageReference, Platform, SourceSpec, limits, source, template};
 
 /// The longest time a run may be given: 24 hours.
 pub const MAX_TIMEOUT_SECONDS: u32 = 86_400;
@@ -97,6 +97,7 @@ impl BuildSpec {
         if let Err(error) = self.source.validate() {
             return Err(InvalidSpec { field: "source", message: error.message, hint: error.hint });
         }
+        limits::check(self)?;
         if self.source_credential.is_none() && self.source.ssh().is_some() {
             return refuse(
                 "source_credential",
@@ -149,9 +150,6 @@ impl BuildSpec {
                     "Write `repository:tag`; only the address of the run's own registry may stand before it.",
                 );
             }
-        }
-        if self.images.len() > 20 {
-            return refuse("images", "More than 20 names.".to_owned(), "Name at most 20 images.");
         }
         if !(1..=MAX_TIMEOUT_SECONDS).contains(&self.timeout_seconds) {
             return refuse(

@@ -79,6 +79,11 @@ pub(crate) fn documented(config: &Config, app: Option<&App>) -> OpenApiRouter<Ap
     quick.merge(deliveries).merge(uploads)
 }
 
+/// Lists that are always whole.
+fn whole(lists: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    lists.route_layer(from_fn(extract::refuse_query))
+}
+
 fn anybody() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health::healthz))
 }
@@ -94,13 +99,13 @@ fn readers() -> OpenApiRouter<App> {
         .routes(routes!(tasks::get_task))
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
-        .routes(routes!(registries::list_registries))
+        .merge(whole(OpenApiRouter::new().routes(routes!(registries::list_registries))))
         .routes(routes!(registries::get_registry))
-        .routes(routes!(hooks::list_hooks))
+        .merge(whole(OpenApiRouter::new().routes(routes!(hooks::list_hooks))))
         .routes(routes!(hooks::get_hook))
-        .routes(routes!(credentials::list_credentials))
+        .merge(whole(OpenApiRouter::new().routes(routes!(credentials::list_credentials))))
         .routes(routes!(credentials::get_credential))
-        .routes(routes!(workers::list_workers))
+        .merge(whole(OpenApiRouter::new().routes(routes!(workers::list_workers))))
         .routes(routes!(statistics::statistics))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
@@ -133,6 +138,6 @@ fn administrators() -> OpenApiRouter<App> {
                 .route_layer(from_fn(auth::require_all_registries)),
         )
         .routes(routes!(registries::change_registry, registries::delete_registry))
-        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .merge(whole(OpenApiRouter::new().routes(routes!(tokens::list_tokens, tokens::create_token))))
         .routes(routes!(tokens::get_token, tokens::delete_token))
 }

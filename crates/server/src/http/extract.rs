@@ -118,6 +118,19 @@ fn nul(field: &str) -> Problem {
     .in_field(field)
 }
 
+/// Refuses a query where none is known: whoever asks for a part of a list is not shown all of it.
+pub(crate) async fn refuse_query(request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    if query.is_empty() {
+        return next.run(request).await;
+    }
+    let name: String = query.split(['=', '&']).next().unwrap_or_default().chars().take(100).collect();
+    let detail = format!("`{name}` is no parameter of this address.");
+    Problem::new(&kind::PARAMETER_INVALID, detail, "It takes none; /openapi.json says what is taken where.")
+        .in_field("query")
+        .into_response()
+}
+
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use database::{Changed, CredentialRow, TaskRow};
 use model::{CredentialKind, SourceSpec, TaskSpec};
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::cursor;
+use super::etag::{self, check_seen, outdated};
 use super::list_runs::limit;
 use super::lookup::find_registry;
 use super::names::check_name;
@@ -21,7 +22,7 @@ use crate::git_key;
 use crate::http::extract::{JsonOf, PathOf, QueryOf};
 use crate::http::kind;
 use crate::http::problem::Problem;
-use crate::new_run::leave_out_registry;
+use crate::new_run::{check_platform, leave_out_registry};
 
 /// `{registry}/tasks/{task}`
 #[derive(Debug, Deserialize)]
@@ -86,7 +87,7 @@ pub(crate) async fn page(app: &App, registry: &str, query: &ListQuery) -> Result
         (status = 201, description = "Made", body = Task, headers(("ETag" = String, description = "Its version"))),
         (status = 404, description = "`registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`already_exists`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`name_invalid` or `task_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`name_invalid`, `task_invalid` or `platform_unavailable`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn create_task(
     State(app): State<App>,
@@ -99,6 +100,7 @@ pub(crate) async fn create_task(
     let mut spec = TaskSpec { build: build.into(), enabled, triggers, notify };
     leave_out_registry(&mut spec.build.images, &registry);
     validate(&app, &registry.name, &spec).await?;
+    check_its_platform(&app, &spec.build).await?;
     let repository = spec.build.source.repository();
     let made = app.database.create_task(&registry.name, &name, &spec, repository.as_deref()).await?;
     let made = made.ok_or_else(|| {
@@ -138,7 +140,7 @@ pub(crate) async fn get_task(
         (status = 200, description = "Changed", body = Task, headers(("ETag" = String, description = "Its version"))),
         (status = 404, description = "`task_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "`outdated`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`task_invalid`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`task_invalid` or `platform_unavailable`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn change_task(
     State(app): State<App>,
@@ -150,16 +152,16 @@ pub(crate) async fn change_task(
     // Without If-Match a change that came between is no reason to fail: the patch is applied to it.
     for _ in 0..5 {
         let there = find_task(&app, &path).await?;
-        if let Some(seen) = headers.get(header::IF_MATCH) {
-            let seen = seen.to_str().unwrap_or_default();
-            if seen != "*" && !seen.split(',').any(|tag| tag.trim() == etag(there.version)) {
-                return Err(outdated());
-            }
-        }
+        check_seen(&headers, there.version)?;
+        let platform = there.spec.build.platform.clone();
         let change: TaskChange = patched(&TaskChange::from(there.spec), patch.clone())?;
         let mut spec = TaskSpec::from(change);
         leave_out_registry(&mut spec.build.images, &registry);
         validate(&app, &there.registry, &spec).await?;
+        // What is saved may outlive its workers; nothing else has to wait for them.
+        if spec.build.platform != platform {
+            check_its_platform(&app, &spec.build).await?;
+        }
         let repository = spec.build.source.repository();
         match app.database.update_task(there.id, there.version, &spec, repository.as_deref()).await? {
             Changed::Yes(row) => {
@@ -177,20 +179,29 @@ pub(crate) async fn change_task(
 
 /// Remove a task.
 ///
-/// Its runs stay.
+/// Its runs stay. With If-Match only if nobody changed it meanwhile.
 #[utoipa::path(delete, path = "/v1/registries/{registry}/tasks/{task}", tag = "tasks", operation_id = "deleteTask",
-    params(("registry" = String, Path, example = "local"), ("task" = String, Path, example = "app")),
+    params(
+        ("registry" = String, Path, example = "local"),
+        ("task" = String, Path, example = "app"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen")
+    ),
     responses(
         (status = 204, description = "Removed"),
         (status = 404, description = "`task_not_found` or `registry_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn delete_task(
     State(app): State<App>,
     PathOf(path): PathOf<TaskPath>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let task = find_task(&app, &path).await?;
-    app.database.delete_task(task.id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let seen = check_seen(&headers, task.version)?;
+    match app.database.delete_task(task.id, seen).await? || seen.is_none() {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(outdated()),
+    }
 }
 
 /// The task of a path.
@@ -210,15 +221,6 @@ fn task_not_found(name: &str) -> Problem {
     .in_field("task")
 }
 
-fn outdated() -> Problem {
-    Problem::new(
-        &kind::OUTDATED,
-        "The task has another version than the one in If-Match.",
-        "Read it again, and make the change to what is there now.",
-    )
-    .in_field("If-Match")
-}
-
 async fn validate(app: &App, registry: &str, spec: &TaskSpec) -> Result<(), Problem> {
     let refuse = |field: String, message: String, hint: String| {
         Err(Problem::new(&kind::TASK_INVALID, message, hint).in_field(field))
@@ -235,6 +237,12 @@ async fn validate(app: &App, registry: &str, spec: &TaskSpec) -> Result<(), Prob
     }
     check_build_credentials(app, registry, &spec.build, &kind::TASK_INVALID, "build.").await?;
     check_notify(app, registry, &spec.notify, &kind::TASK_INVALID).await
+}
+
+/// As of a run: what would be refused then is not kept.
+async fn check_its_platform(app: &App, build: &model::BuildSpec) -> Result<(), Problem> {
+    check_platform(&app.database.platforms().await?, build)
+        .map_err(|problem| problem.in_field("build.platform"))
 }
 
 /// That what a build names is there.
@@ -280,17 +288,8 @@ fn check_fits(source: &SourceSpec, credential: &CredentialRow) -> Result<(), (St
     }
 }
 
-fn etag(version: i32) -> String {
-    format!("\"{version}\"")
-}
-
 fn tagged(status: StatusCode, row: TaskRow) -> Response {
-    let tag = HeaderValue::from_str(&etag(row.version));
-    let mut response = (status, Json(Task::from(row))).into_response();
-    if let Ok(tag) = tag {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
+    etag::tagged(status, row.version, Task::from(row))
 }
 
 impl From<TaskRow> for Task {

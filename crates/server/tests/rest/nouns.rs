@@ -76,9 +76,6 @@ async fn a_registry_is_added_changed_and_removed() {
     let changed: Value = patch(json!({ "sign_in": null })).await.json().await.unwrap();
     assert_eq!(changed["sign_in"]["type"], "anonymous");
     assert_eq!(world.http.delete(world.url("/v1/registries/prod")).send().await.unwrap().status(), 204);
-    world.submit().await;
-    let kept = world.http.delete(world.url("/v1/registries/local")).send().await.unwrap();
-    assert_eq!(problem(kept).await.1, "in_use");
 }
 
 /// Wherever an address is taken, one with a secret in it is refused before it is kept, and not repeated.
@@ -244,7 +241,9 @@ async fn what_is_named_by_others_is_not_forgotten_and_keeps_its_kind() {
         let credential = world.url(&format!("/v1/registries/local/credentials/{kind}"));
         let put = async |body: Value| world.http.put(&credential).json(&body).send().await.unwrap();
         let gone = problem(world.http.delete(&credential).send().await.unwrap()).await;
-        assert_eq!(gone.1, "in_use", "{kind}: {}", gone.2);
+        let by = if kind == "registry" { "the registry's sign-in" } else { "task app" };
+        let words = format!("The credential `{kind}` is needed by {by}.");
+        assert_eq!((gone.1.as_str(), gone.2["detail"].as_str()), ("in_use", Some(&*words)), "{}", gone.2);
         let other = if kind == "git" { "build" } else { "git" };
         let changed = problem(put(json!({ "kind": other, "secret": SECRET })).await).await;
         assert_eq!((changed.0, changed.1.as_str()), (409, "in_use"), "{kind}: {}", changed.2);
@@ -289,6 +288,24 @@ async fn what_an_unfinished_run_or_a_waiting_report_needs_is_not_forgotten() {
         assert_eq!(delete(kind).await, "gone", "{kind}");
     }
     assert_eq!(delete("webhook").await, "in_use", "a report waits");
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        let build = json!({ "source": "https://example.com/a.git", "source_credential": "git" });
+        let task = json!({ "name": name, "build": build });
+        world
+            .http
+            .put(world.url("/v1/registries/local/credentials/git"))
+            .json(&json!({ "kind": "git", "secret": SECRET }))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap().status(), 201);
+    }
+    let refused = world.http.delete(world.url("/v1/registries/local/credentials/git")).send().await.unwrap();
+    let said = problem(refused).await.2;
+    assert_eq!(
+        said["detail"],
+        "The credential `git` is needed by task a, task b, task c, task d, task e, 2 more."
+    );
     world.db.execute("DELETE FROM slipway.outbox").await;
     assert_eq!(delete("webhook").await, "gone");
 }

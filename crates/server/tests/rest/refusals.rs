@@ -133,7 +133,7 @@ async fn a_body_that_is_an_array_is_no_object() {
 }
 
 #[tokio::test]
-async fn a_platform_that_no_worker_builds_for_is_refused_and_a_task_may_wait_for_it() {
+async fn a_platform_that_no_worker_builds_for_is_refused_of_runs_and_of_tasks() {
     let world = World::new().await;
     let other = if Platform::host().to_string() == "linux/s390x" { "linux/amd64" } else { "linux/s390x" };
     let mut build = body();
@@ -145,8 +145,69 @@ async fn a_platform_that_no_worker_builds_for_is_refused_and_a_task_may_wait_for
         (422, "platform_unavailable", Some("platform"))
     );
     assert!(said["hint"].as_str().unwrap().contains(&Platform::host().to_string()), "{said}");
+    let tasks = "/v1/registries/local/tasks";
     let task = json!({ "name": "app", "build": build });
-    assert_eq!(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap().status(), 201);
+    let (_, kind, said) = problem(world.post(tasks).json(&task).send().await.unwrap()).await;
+    assert_eq!((kind.as_str(), said["field"].as_str()), ("platform_unavailable", Some("build.platform")));
+    let task = json!({ "name": "app", "build": body() });
+    assert_eq!(world.post(tasks).json(&task).send().await.unwrap().status(), 201);
+    let patch = async |body: Value| {
+        world.http.patch(world.url(&format!("{tasks}/app"))).json(&body).send().await.unwrap()
+    };
+    let refused = patch(json!({ "build": { "platform": other } })).await;
+    assert_eq!(problem(refused).await.1, "platform_unavailable");
+    // A worker that is there no longer keeps nobody from changing the rest.
+    let gone =
+        format!("UPDATE slipway.tasks SET spec = jsonb_set(spec, '{{build,platform}}', '\"{other}\"')");
+    world.db.execute(&gone).await;
+    assert_eq!(patch(json!({ "enabled": false })).await.status(), 200);
     let run = world.post("/v1/registries/local/tasks/app/runs").json(&json!({})).send().await.unwrap();
     assert_eq!(problem(run).await.1, "platform_unavailable");
+}
+
+/// Whoever asks for a part of a list is not shown all of it.
+#[tokio::test]
+async fn a_list_that_is_always_whole_takes_no_parameters() {
+    let world = World::new().await;
+    let of = |noun: &str| format!("/v1/registries/local/{noun}");
+    for list in
+        ["/v1/registries".into(), of("hooks"), of("credentials"), "/v1/tokens".into(), "/v1/workers".into()]
+    {
+        assert_eq!(world.get(&list).send().await.unwrap().status(), 200, "{list}");
+        let (status, kind, said) = problem(world.get(&format!("{list}?limit=1")).send().await.unwrap()).await;
+        assert_eq!(
+            (status, kind.as_str(), said["field"].as_str()),
+            (400, "parameter_invalid", Some("query")),
+            "{list}"
+        );
+    }
+}
+
+/// What no Dockerfile can name is found before a run, and before a task is kept.
+#[tokio::test]
+async fn a_name_that_nothing_can_have_is_refused_with_its_field() {
+    let world = World::new().await;
+    let long = format!("https://example.com/{}", "x".repeat(2000));
+    for (field, value, shown) in [
+        ("build_args", json!({ "A B": "1" }), "build_args"),
+        ("build_args", json!({ "": "1" }), "build_args"),
+        ("secrets", json!({ "../x": "npm" }), "secrets"),
+        ("secrets", json!({ "a\nb": "npm" }), "secrets"),
+        ("target", json!("a\u{7}b"), "target"),
+        ("source", json!({ "type": "git", "url": long }), "source"),
+    ] {
+        let mut build = body();
+        build[field] = value;
+        let (status, kind, said) = problem(world.post(RUNS).json(&build).send().await.unwrap()).await;
+        assert_eq!(
+            (status, kind.as_str(), said["field"].as_str()),
+            (422, "spec_invalid", Some(shown)),
+            "{said}"
+        );
+        let task = json!({ "name": "app", "build": build });
+        let answer = world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap();
+        let (status, _, said) = problem(answer).await;
+        assert_eq!((status, said["field"].as_str()), (422, Some(&*format!("build.{shown}"))), "{said}");
+    }
+    assert_eq!(world.db.text("SELECT count(*)::text FROM slipway.tasks").await.as_deref(), Some("0"));
 }
