@@ -188,7 +188,7 @@ async fn a_push_becomes_an_image_and_everybody_is_told() {
     assert!(story.deliver("push", "d1", &push).await < 300);
     assert_eq!(story.deliver("push", "d2", &push).await, 202);
     story.worked("d2").await;
-    assert_eq!(story.runs().await.len(), 1, "one run for one commit and task");
+    assert_eq!(story.runs().await.len(), 1, "one run for one push and task");
 
     let statuses = story.told(&story.git, 2).await;
     let path = format!("/api/v1/repos/repository/statuses/{commit}");

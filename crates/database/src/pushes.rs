@@ -42,19 +42,22 @@ pub(crate) async fn take_turn(
     if let Some(round) = known.fetch_one(&mut *connection).await? {
         return Ok(Turn { is_late: false, round });
     }
+    // Told apart by an index, which null is not.
+    let [before, after] = [&push.before, &push.after].map(|commit| commit.as_deref().unwrap_or_default());
     let seen = sqlx::query!(
         r#"SELECT
              (SELECT count(*) FROM slipway.deliveries WHERE hook_id = $1 AND lane = $2 AND place IS NOT NULL
-                 AND before IS NOT DISTINCT FROM $3 AND after IS NOT DISTINCT FROM $4)::integer AS "times!",
-             EXISTS (SELECT FROM slipway.deliveries WHERE hook_id = $1 AND lane = $2 AND before = $4) AS "is_left!""#,
+                 AND before = $3 AND after = $4)::integer AS "times!",
+             EXISTS (SELECT FROM slipway.deliveries WHERE hook_id = $1 AND lane = $2 AND before = $4 AND $4 <> '')
+                 AS "is_left!""#,
         hook,
         &push.lane,
-        push.before,
-        push.after
+        before,
+        after
     );
     let seen = seen.fetch_one(&mut *connection).await?;
     let head = sqlx::query!(
-        r#"SELECT before, after, place AS "place!" FROM slipway.deliveries
+        r#"SELECT before AS "before!", after AS "after!", place AS "place!" FROM slipway.deliveries
            WHERE hook_id = $1 AND lane = $2 AND place IS NOT NULL ORDER BY place DESC LIMIT 1"#,
         hook,
         &push.lane
@@ -62,7 +65,7 @@ pub(crate) async fn take_turn(
     let head = head.fetch_optional(&mut *connection).await?;
     let place = head.as_ref().map_or(1, |head| head.place + 1);
     let (continues, repeats) = match &head {
-        Some(head) => (head.after == push.before, (&head.before, &head.after) == (&push.before, &push.after)),
+        Some(head) => (head.after == before, (&*head.before, &*head.after) == (before, after)),
         None => (false, false),
     };
     let (is_late, place, round) = match (continues, repeats) {
@@ -77,8 +80,8 @@ pub(crate) async fn take_turn(
         "UPDATE slipway.deliveries SET lane = $2, before = $3, after = $4, place = $5, round = $6 WHERE id = $1",
         delivery,
         &push.lane,
-        push.before,
-        push.after,
+        before,
+        after,
         place,
         round
     )
