@@ -46,7 +46,7 @@ pub(crate) async fn work(app: App) {
 async fn decide(app: &App, inbox: Inbox) -> Result<Worked, database::Error> {
     let mut worked = match read(&inbox) {
         Ok(events) => consider_all(app, &inbox, &events).await?,
-        Err(worked) => worked,
+        Err(worked) => *worked,
     };
     // Whatever a sender writes, a list of deliveries stays one that can be read.
     worked.summary = cut(&worked.summary, LONGEST);
@@ -64,13 +64,13 @@ fn cut(text: &str, longest: usize) -> String {
     }
 }
 
-fn read(inbox: &Inbox) -> Result<Vec<Event>, Worked> {
+fn read(inbox: &Inbox) -> Result<Vec<Event>, Box<Worked>> {
     let delivery = Delivery { headers: &inbox.content.headers, body: &inbox.content.body };
     triggers::read(inbox.host, &inbox.event, &delivery).map_err(|unreadable| {
         let failure = unreadable.failure();
         let summary = format!("{} {}", failure.message, failure.hint);
         let (status, summary) = (DeliveryStatus::Failed, summary.trim().to_owned());
-        Worked { status, summary, decisions: Vec::new(), push: None }
+        Box::new(Worked { status, summary, decisions: Vec::new(), push: None })
     })
 }
 
