@@ -3,6 +3,7 @@
 pub(crate) mod build_network;
 pub(crate) mod egress;
 pub(crate) mod first_token;
+pub(crate) mod keeping;
 pub(crate) mod migrate;
 pub(crate) mod publisher;
 pub(crate) mod scrape;

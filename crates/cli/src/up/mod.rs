@@ -22,6 +22,7 @@ use tokio::process::Command;
 use crate::client::address::{self, Local};
 use crate::roles::build_network::BuildNetworkArgs;
 use crate::roles::egress::EgressArgs;
+use crate::roles::keeping::{KeepingArgs, RetentionArgs};
 use crate::roles::serving::ServingArgs;
 use crate::roles::{block_on, stop_signal};
 use bootstrap::{Bootstrapped, bootstrap};
@@ -52,6 +53,10 @@ pub(crate) struct UpArgs {
     serving: ServingArgs,
     #[command(flatten)]
     egress: EgressArgs,
+    #[command(flatten)]
+    keeping: KeepingArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// A Postgres to use instead of a private cluster, as a role that may create roles
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -168,6 +173,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
+    worker.extend(args.keeping.arguments());
     worker.extend(args.network.arguments());
     let metrics = || [OsString::from("--metrics-descriptor"), LISTEN_DESCRIPTOR.to_string().into()];
     worker.extend(metrics());
@@ -178,6 +184,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
     server.extend(key("server"));
     server.extend(args.serving.arguments());
+    server.extend(args.retention.arguments());
     for role in [&mut server, &mut worker, &mut publisher] {
         role.extend(args.egress.arguments());
     }
