@@ -47,6 +47,7 @@ impl Store {
         if !root.join("store-id").exists() {
             write_whole(&root.join("store-id"), &uuid::Uuid::new_v4().to_string())?;
         }
+        forget_half_named(&root.join("trash"));
         Ok(Self { reader: StoreReader::open(root)?, pins: Mutex::default(), _lock: lock })
     }
 
@@ -229,6 +230,15 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     match DirBuilder::new().mode(0o750).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::at(path)(error)),
         _ => Ok(()),
+    }
+}
+
+/// What a process that was killed was about to name.
+fn forget_half_named(trash: &Path) {
+    let half =
+        |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with("new-"));
+    for entry in std::fs::read_dir(trash).into_iter().flatten().flatten().filter(half) {
+        let _ = std::fs::remove_file(entry.path());
     }
 }
 

@@ -2,6 +2,7 @@
 //! `model`. Deliberately absent: what to do about them. The moves themselves are functions in
 //! `migrations/`, so that no role can make one that is not allowed.
 
+pub mod backup;
 mod cache;
 pub mod cluster;
 mod credentials;

@@ -1,5 +1,6 @@
 //! What every role has in common: where its database is, who it becomes, when it stops.
 
+pub(crate) mod backup;
 pub(crate) mod build_network;
 pub(crate) mod egress;
 pub(crate) mod first_token;

@@ -104,6 +104,40 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     block_on(async { up(args, &layout, listeners).await })
 }
 
+/// The database of a `slipway up` that runs here, as its administrator.
+pub(crate) fn database_of(data: Option<&Path>) -> anyhow::Result<String> {
+    let socket = database_socket(&Layout::runtime_of(data)?);
+    anyhow::ensure!(
+        socket.exists(),
+        "no `slipway up` with a database of its own runs with that data folder: start it, or give --database-url"
+    );
+    Ok(database::cluster::admin_url(&socket))
+}
+
+/// Does something to the database of a `slipway up` that does not run, as the owner of the tables.
+pub(crate) fn with_stopped<T>(
+    data: Option<&Path>,
+    deed: impl AsyncFnOnce(String) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let layout = Layout::make(data)?;
+    block_on(async {
+        let cluster = start_cluster(&layout).await?;
+        let done = async {
+            let passwords = database::migrate::Passwords::random()?;
+            let urls = database::migrate::roles(&cluster.admin_url(), &passwords).await?;
+            deed(urls.owner).await
+        };
+        let done = done.await;
+        cluster.stop().await;
+        let _ = std::fs::remove_dir_all(&layout.runtime);
+        done
+    })
+}
+
+fn database_socket(runtime: &Path) -> PathBuf {
+    runtime.join("postgres")
+}
+
 /// Opened here, so that an address that is taken is told at once, and stays across restarts of a role.
 struct Listeners {
     server: TcpListener,
@@ -158,7 +192,7 @@ async fn start_cluster(layout: &Layout) -> anyhow::Result<Cluster> {
     let owner = layout.as_root.then(|| porch::user(porch::DATABASE_USER)).transpose()?;
     let options = database::cluster::ClusterOptions {
         data: layout.postgres(),
-        socket: layout.runtime.join("postgres"),
+        socket: database_socket(&layout.runtime),
         owner: owner.map(|(uid, gid)| (uid.as_raw(), gid.as_raw())),
     };
     Ok(Cluster::start(options).await?)
