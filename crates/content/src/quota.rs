@@ -41,11 +41,6 @@ impl FromStr for Quota {
             _ => return Err(wrong()),
         };
         let number: f64 = number.parse().map_err(|_| wrong())?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a size, and never negative"
-        )]
         let bytes = (number * (1_u64 << shift) as f64) as u64;
         Ok(Self::Bytes(bytes))
     }
