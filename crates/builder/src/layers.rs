@@ -2,6 +2,7 @@
 //! really needs the files, and then once.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::BufReader;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -163,19 +164,46 @@ impl<'a> Layers<'a> {
 
     fn unpack(&self, layer: &LayerRef) -> Result<LayerDir, Failure> {
         let blob = layer.blob.get().ok_or_else(|| unfinished(&layer.diff_id))?;
-        let file = match &layer.from {
-            Origin::Image(image) => self.outside.image_blob(image, blob)?,
-            Origin::Store | Origin::Made(_) => self.outside.stored_blob(&blob.digest)?,
-        };
-        let verified = BufReader::with_capacity(
-            1 << 17,
-            VerifyingReader::new(file, blob.digest.clone(), Some(blob.size)),
-        );
+        let unpacked = self.unpack_from(layer, blob, self.open(layer, blob)?);
+        // Whatever the archive seemed to be: bytes that are not the blob's say nothing of it.
+        match unpacked {
+            Err(_) if self.is_damaged(layer, blob)? => Err(damaged(blob)),
+            unpacked => unpacked,
+        }
+    }
+
+    fn open(&self, layer: &LayerRef, blob: &Descriptor) -> Result<File, Failure> {
+        match &layer.from {
+            Origin::Image(image) => self.outside.image_blob(image, blob),
+            Origin::Store | Origin::Made(_) => self.outside.stored_blob(&blob.digest),
+        }
+    }
+
+    fn unpack_from(&self, layer: &LayerRef, blob: &Descriptor, file: File) -> Result<LayerDir, Failure> {
+        let verified = BufReader::with_capacity(1 << 17, verifying(file, blob));
         let failed =
             |e: std::io::Error| io_failure(&e, format!("The layer {} can't be read: {e}", blob.digest));
         let tar = content::decompress(verified).map_err(failed)?;
         self.snapshots.unpack(&layer.diff_id, tar).map_err(|error| error.failure())
     }
+
+    fn is_damaged(&self, layer: &LayerRef, blob: &Descriptor) -> Result<bool, Failure> {
+        let mut file = verifying(self.open(layer, blob)?, blob);
+        Ok(std::io::copy(&mut file, &mut std::io::sink()).is_err())
+    }
+}
+
+fn verifying(file: File, blob: &Descriptor) -> VerifyingReader<File> {
+    VerifyingReader::new(file, blob.digest.clone(), Some(blob.size))
+}
+
+/// The worker looks itself when it hears this, and removes what is damaged.
+fn damaged(blob: &Descriptor) -> Failure {
+    Failure::service(
+        Failure::BLOB_DAMAGED,
+        format!("The store's blob {} is not what it was when it was written.", blob.digest),
+        "It is fetched or built again; check the disk of the worker's store.",
+    )
 }
 
 pub(crate) fn unfinished(diff_id: &Digest) -> Failure {

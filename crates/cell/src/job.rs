@@ -1,6 +1,7 @@
 //! What a cell is started for.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use model::{BuildNetwork, BuildSpec, RunId};
@@ -22,6 +23,9 @@ pub enum Job {
     Sweep { boot_id: String },
     /// Removes the folder of one run.
     Clear { run: RunId, attempt: i32 },
+    /// Keeps the unpacked layers of all scopes within `limit` bytes, beside cells that use them, and compares
+    /// those that were looked at longer ago than `compare_after` with what they had been.
+    Clean { boot_id: String, limit: u64, compare_after: Option<Duration> },
     /// Builds an image.
     Build(Box<BuildJob>),
 }
@@ -52,7 +56,7 @@ impl Job {
         match self {
             Self::Build(job) => &job.unreachable,
             // They never have a network.
-            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } => &[],
+            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } | Self::Clean { .. } => &[],
         }
     }
 }

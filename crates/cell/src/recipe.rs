@@ -20,6 +20,12 @@ pub(crate) fn carry_out(job: &Job, outside: &dyn Outside) -> Finish {
         Job::Adopt => sweep::adopt(Path::new(CELLS)),
         Job::Sweep { boot_id } => sweep::sweep(Path::new(CELLS), boot_id),
         Job::Clear { run, attempt } => sweep::clear(&scratch(*run, *attempt)),
+        Job::Clean { boot_id, limit, compare_after } => {
+            return match sweep::clean(Path::new(CELLS), boot_id, *limit, *compare_after) {
+                Ok(cleaned) => Finish::Cleaned(cleaned),
+                Err(failure) => Finish::Failed { failure, revision: None },
+            };
+        }
         Job::Build(job) => return build(job, outside),
     };
     match result {

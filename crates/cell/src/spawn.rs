@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use port::{Channel, ToCell, ToWorker};
+use port::{Channel, Cleaned, Finish, ToCell, ToWorker};
 
 use crate::{Job, Maps, MapsError, PORT_DESCRIPTOR};
 
@@ -81,7 +81,7 @@ impl Spawner {
         let cell = CellProcess { child, channel: Arc::new(ours) };
         match cell.channel.receive::<ToWorker>()?.map(|packet| packet.message) {
             Some(ToWorker::Unshared) => {}
-            Some(ToWorker::Finish(port::Finish::Failed { failure, .. })) => {
+            Some(ToWorker::Finish(Finish::Failed { failure, .. })) => {
                 return Err(SpawnError::Unshare(failure.message));
             }
             _ => return Err(SpawnError::Unshare("it ended before it said why".to_owned())),
@@ -156,19 +156,30 @@ impl CellProcess {
     ///
     /// # Errors
     /// What the cell said, or that it said nothing.
-    pub fn complete(mut self) -> Result<(), model::Failure> {
-        let silent = || {
-            model::Failure::service(
-                "cell_ended",
-                "A cell ended before its work was done.",
-                "See the worker's log.",
-            )
-        };
+    pub fn complete(self) -> Result<(), model::Failure> {
+        match self.last_word()? {
+            Finish::Done => Ok(()),
+            _ => Err(silent()),
+        }
+    }
+
+    /// Runs a [`Job::Clean`] to its end.
+    ///
+    /// # Errors
+    /// As [`CellProcess::complete`].
+    pub fn cleaned(self) -> Result<Cleaned, model::Failure> {
+        match self.last_word()? {
+            Finish::Cleaned(cleaned) => Ok(cleaned),
+            _ => Err(silent()),
+        }
+    }
+
+    fn last_word(mut self) -> Result<Finish, model::Failure> {
         let result = loop {
             match self.channel.receive::<ToWorker>() {
                 Ok(Some(packet)) => match packet.message {
-                    ToWorker::Finish(port::Finish::Done) => break Ok(()),
-                    ToWorker::Finish(port::Finish::Failed { failure, .. }) => break Err(failure),
+                    ToWorker::Finish(Finish::Failed { failure, .. }) => break Err(failure),
+                    ToWorker::Finish(finish) => break Ok(finish),
                     _ => {}
                 },
                 _ => break Err(silent()),
@@ -177,6 +188,10 @@ impl CellProcess {
         self.wait();
         result
     }
+}
+
+fn silent() -> model::Failure {
+    model::Failure::service("cell_ended", "A cell ended before its work was done.", "See the worker's log.")
 }
 
 impl Drop for CellProcess {

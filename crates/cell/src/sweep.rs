@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use model::Failure;
 use nix::unistd::{Uid, chown};
@@ -16,6 +17,11 @@ pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
 /// Removes every run's folder, every unpacked folder of another boot, and half-made snapshots.
 pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
     clear(&cells.join("runs"))?;
+    for boot in entries(&cells.join("measured"))? {
+        if boot.file_name().is_none_or(|name| name != boot_id) {
+            clear(&boot)?;
+        }
+    }
     let scopes = cells.join("snapshots");
     for scope in entries(&scopes)? {
         for boot in entries(&scope)? {
@@ -27,6 +33,27 @@ pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Removes unpacked layers that are not in use until all scopes together have at most `limit` bytes. What is known of
+/// them lies beside the scopes' folders.
+pub(crate) fn clean(
+    cells: &Path,
+    boot_id: &str,
+    limit: u64,
+    compare_after: Option<Duration>,
+) -> Result<port::Cleaned, Failure> {
+    let mut roots = Vec::new();
+    for scope in entries(&cells.join("snapshots"))? {
+        let (Some(name), snapshots) = (scope.file_name(), scope.join(boot_id)) else { continue };
+        if snapshots.is_dir() {
+            roots
+                .push(snapshot::Root { records: cells.join("measured").join(boot_id).join(name), snapshots });
+        }
+    }
+    let cleaned = snapshot::clean(&roots, limit, compare_after).map_err(|error| error.failure())?;
+    let snapshot::Cleaned { bytes, removed, compared, damaged } = cleaned;
+    Ok(port::Cleaned { bytes, removed, compared, damaged })
 }
 
 fn sweep_snapshots(root: &Path) -> Result<(), Failure> {

@@ -48,6 +48,10 @@ enum Command {
     Publisher(roles::publisher::PublisherArgs),
     /// Make the database's roles and bring its tables up to date.
     Migrate(roles::migrate::MigrateArgs),
+    /// Write everything that the service knows to a file, while it works.
+    Backup(roles::backup::BackupArgs),
+    /// Make the service what a backup says.
+    Restore(roles::backup::RestoreArgs),
     /// Print what this host gives for builds, and what is missing.
     Doctor(doctor::DoctorArgs),
     /// Build an image from a folder or a git address, and push it.
@@ -151,6 +155,8 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(WorkerLine::Noun(command)) => roles::block_on(client::worker(command)),
         Command::Publisher(args) => role("publisher").and_then(|()| roles::publisher::run(args)),
         Command::Migrate(args) => role("migrate").and_then(|()| roles::migrate::run(&args)),
+        Command::Backup(args) => role("backup").and_then(|()| roles::backup::backup(&args)),
+        Command::Restore(args) => role("restore").and_then(|()| roles::backup::restore(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Build(args) => roles::block_on(client::build(args)),
         Command::Registry(command) => roles::block_on(client::registry(command)),

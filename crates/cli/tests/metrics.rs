@@ -12,7 +12,7 @@ use test_support::{GitServer, TestRepository};
 
 const RUNS: usize = 100;
 /// Labels and their words; the server's `route` and `status` are looked at apart.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     (
         "outcome",
         &[
@@ -43,6 +43,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("kind", &["commit_status", "webhook"]),
     ("method", &["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "other"]),
     ("status", &["queued", "started", "publishing"]),
+    ("what", &["blob", "snapshot", "log", "run", "delivery", "report", "upload", "cached_step"]),
     ("le", &[]),
     ("route", &[]),
 ];

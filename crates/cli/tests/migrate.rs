@@ -32,3 +32,19 @@ async fn migrate_makes_the_key_and_the_first_administrators_token_once() {
     assert_eq!(migrate(), made, "what is there stays");
     assert_eq!(database.text("SELECT count(*)::text FROM slipway.tokens").await.as_deref(), Some("1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_leaves_a_newer_programs_tables_alone() {
+    let database = TestDatabase::new().await;
+    let later =
+        "INSERT INTO slipway._sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (9999, 'later', true, '', 0)";
+    database.execute(later).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
+    let output = command.arg("migrate").env("DATABASE_URL", database.url("slipway_owner")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("migrated by a newer Slipway (migration 9999"),
+        "{said}"
+    );
+}

@@ -3,10 +3,16 @@
 
 mod codec;
 mod error;
+mod hold;
+mod quota;
 mod store;
+mod trash;
 mod verify;
 
 pub use codec::{LAYER_CODEC, LayerDigests, LayerWriter, decompress};
 pub use error::Error;
+pub use hold::{Hold, Holder, Place};
+pub use quota::Quota;
 pub use store::{Store, StoreReader};
+pub use trash::{Discarded, StoredBlob};
 pub use verify::{VerifyingReader, digest_of};

@@ -1,21 +1,26 @@
 //! The folder. `store-id` names it, `lock` belongs to the one worker, and
-//! `blobs/<scope>/sha256/<hex>` are whole blobs: a name appears only after the bytes are on disk.
+//! `blobs/<scope>/sha256/<hex>` are whole blobs: a name appears only after the bytes are on disk. `trash/` is what
+//! is being removed. One mutex is taken for every name that appears, is used, or goes.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Digest, StoreId};
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag};
 
 use crate::Error;
+use crate::hold::{Hold, Holder, Pins, Place};
+use crate::trash::touch;
 
 /// The worker's hold of a store; a second worker can't open it.
 #[derive(Debug)]
 pub struct Store {
     reader: StoreReader,
+    pins: Mutex<Pins>,
     _lock: Flock<File>,
 }
 
@@ -38,10 +43,12 @@ impl Store {
         let lock = Flock::lock(file.map_err(Error::at(&path))?, FlockArg::LockExclusiveNonblock)
             .map_err(|_| Error::InUse(root.to_owned()))?;
         make_folder(&root.join("blobs"))?;
+        make_folder(&root.join("trash"))?;
         if !root.join("store-id").exists() {
             write_whole(&root.join("store-id"), &uuid::Uuid::new_v4().to_string())?;
         }
-        Ok(Self { reader: StoreReader::open(root)?, _lock: lock })
+        forget_half_named(&root.join("trash"));
+        Ok(Self { reader: StoreReader::open(root)?, pins: Mutex::default(), _lock: lock })
     }
 
     /// Made when the store was first opened.
@@ -67,22 +74,90 @@ impl Store {
         options.open(&folder).map_err(Error::at(folder))
     }
 
-    /// Names a written file, after its bytes are on disk. A name that exists already is fine: the
-    /// bytes are checked at every use.
+    /// The way of one attempt to the store.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>, holder: Holder) -> Hold {
+        Hold::new(Arc::clone(self), holder)
+    }
+
+    /// Names a written file, after its bytes are on disk, and opens it again. What had the name before is replaced:
+    /// it may have been damaged.
     ///
     /// # Errors
     /// The disk is full or refuses.
-    pub fn link(&self, file: &File, scope: &str, digest: &Digest) -> Result<(), Error> {
-        let path = self.reader.path(scope, digest)?;
+    pub fn link(&self, file: &File, scope: &str, digest: &Digest) -> Result<File, Error> {
+        let place = Place { scope: scope.to_owned(), digest: digest.clone() };
+        self.prepare(file, &place)?;
+        let _pins = self.pins();
+        self.name(file, &place)
+    }
+
+    pub(crate) fn link_for(
+        &self,
+        holder: Holder,
+        file: &File,
+        scope: &str,
+        digest: &Digest,
+    ) -> Result<File, Error> {
+        let place = Place { scope: scope.to_owned(), digest: digest.clone() };
+        self.prepare(file, &place)?;
+        let mut pins = self.pins();
+        let named = self.name(file, &place)?;
+        pins.pin(holder, place);
+        Ok(named)
+    }
+
+    pub(crate) fn open_for(
+        &self,
+        holder: Holder,
+        scope: &str,
+        digest: &Digest,
+    ) -> Result<Option<File>, Error> {
+        let mut pins = self.pins();
+        let Some(file) = self.open_blob(scope, digest)? else { return Ok(None) };
+        touch(&file);
+        pins.pin(holder, Place { scope: scope.to_owned(), digest: digest.clone() });
+        Ok(Some(file))
+    }
+
+    pub(crate) fn pins(&self) -> MutexGuard<'_, Pins> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.reader.root.join("trash")
+    }
+
+    pub(crate) fn path(&self, place: &Place) -> Result<PathBuf, Error> {
+        self.reader.path(&place.scope, &place.digest)
+    }
+
+    /// What takes its time, and needs no mutex.
+    fn prepare(&self, file: &File, place: &Place) -> Result<(), Error> {
+        let path = self.path(place)?;
         let parent = path.parent().unwrap_or(&path);
         make_folder(parent.parent().unwrap_or(parent))?;
         make_folder(parent)?;
-        file.sync_data().map_err(Error::at(&path))?;
+        touch(file);
+        file.sync_data().map_err(Error::at(&path))
+    }
+
+    fn name(&self, file: &File, place: &Place) -> Result<File, Error> {
+        let path = self.path(place)?;
         let from = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        match nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, &path, AtFlags::AT_SYMLINK_FOLLOW) {
-            Ok(()) | Err(nix::Error::EEXIST) => Ok(()),
-            Err(error) => Err(Error::at(path)(error.into())),
+        let link = |to: &Path| nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, to, AtFlags::AT_SYMLINK_FOLLOW);
+        match link(&path) {
+            Ok(()) => {}
+            Err(nix::Error::EEXIST) => {
+                let aside = self.trash().join(format!("new-{}", uuid::Uuid::new_v4()));
+                link(&aside).map_err(|error| Error::at(&aside)(error.into()))?;
+                std::fs::rename(&aside, &path).map_err(Error::at(&path))?;
+                // Two names of one file are left alone by a rename.
+                let _ = std::fs::remove_file(&aside);
+            }
+            Err(error) => return Err(Error::at(path)(error.into())),
         }
+        File::open(&path).map_err(Error::at(path))
     }
 
     /// A blob, read from its start; none where there is none.
@@ -158,6 +233,15 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// What a process that was killed was about to name.
+fn forget_half_named(trash: &Path) {
+    let half =
+        |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with("new-"));
+    for entry in std::fs::read_dir(trash).into_iter().flatten().flatten().filter(half) {
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
 fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     let part = path.with_extension("part");
     let write = || {
@@ -171,38 +255,4 @@ fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-    use std::io::{Read, Write};
-
-    use super::*;
-    use crate::digest_of;
-
-    #[test]
-    fn a_blob_has_a_name_only_after_it_was_linked() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let digest = digest_of(b"bytes");
-        let mut file = store.new_blob().unwrap();
-        file.write_all(b"bytes").unwrap();
-        assert!(store.open_blob("trusted", &digest).unwrap().is_none());
-        store.link(&file, "trusted", &digest).unwrap();
-        store.link(&file, "trusted", &digest).unwrap();
-        let mut text = String::new();
-        let reader = StoreReader::open(folder.path()).unwrap();
-        reader.open_blob("trusted", &digest).unwrap().unwrap().read_to_string(&mut text).unwrap();
-        assert_eq!(text, "bytes");
-        assert!(reader.open_blob("other", &digest).unwrap().is_none());
-        assert!(reader.open_blob("../trusted", &digest).is_err());
-    }
-
-    #[test]
-    fn a_second_worker_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        assert!(matches!(Store::open(folder.path()), Err(Error::InUse(_))));
-        let id = store.id();
-        drop(store);
-        assert_eq!(Store::open(folder.path()).unwrap().id(), id);
-    }
-}
+mod tests;

@@ -17,6 +17,11 @@ pub enum Error {
     /// Everything else.
     #[error(transparent)]
     Sqlx(sqlx::Error),
+    /// A newer program has changed the tables in a way that this one knows nothing of.
+    #[error(
+        "the database was migrated by a newer Slipway (migration {found}; this one knows those up to {known}): use that one, or a newer one"
+    )]
+    Newer { found: i64, known: i64 },
     /// Migrations could not be applied.
     #[error("the migrations can't be applied: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),

@@ -2,6 +2,7 @@
 //! `model`. Deliberately absent: what to do about them. The moves themselves are functions in
 //! `migrations/`, so that no role can make one that is not allowed.
 
+pub mod backup;
 mod cache;
 pub mod cluster;
 mod credentials;
@@ -17,11 +18,13 @@ mod publisher;
 mod pushes;
 mod registries;
 mod rescuer;
+mod retention;
 mod run_list;
 mod runs;
 mod sources;
 mod statistics;
 mod steps;
+mod stores;
 mod tasks;
 mod tokens;
 mod worker;
@@ -49,10 +52,12 @@ pub use publisher::{
 pub use pushes::Pushed;
 pub use registries::{Deleted, NewRegistry, Registry};
 pub use rescuer::Rescued;
+pub use retention::{Forget, Keep};
 pub use run_list::{RunFilter, RunPage};
 pub use runs::{Cancel, CreateRun, NewRun, RunRow, SkippedTag};
 pub use statistics::{QueueStatistics, Statistics};
 pub use steps::{AttemptRow, MAX_VERTEX_NAME, MAX_VERTICES, StepRow, VertexRecord, VertexRow};
+pub use stores::UnfinishedPublication;
 pub use tasks::{Changed, TaskRow};
 pub use tokens::{NewToken, TokenRow};
 pub use worker::{Held, LeasedRun, NewWorker, Outcome, PublicationBlob, Renewed, Verdict};

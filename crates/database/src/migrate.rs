@@ -97,18 +97,52 @@ fn url_as(options: &PgConnectOptions, role: &str, password: &str) -> String {
 /// # Errors
 /// The database is away, a migration fails, or the database was migrated by a newer program.
 pub async fn run(owner: &str) -> Result<(), Error> {
+    run_to(owner, newest()).await
+}
+
+/// As [`run`], but nothing that is newer than `version`: for the tables of an older program.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_to(owner: &str, version: i64) -> Result<(), Error> {
     // The list of migrations lies beside the tables, not in `public`.
-    let options = PgConnectOptions::from_str(owner)?
-        .application_name("slipway migrate")
-        .options([("search_path", "slipway")])
-        .disable_statement_logging();
+    let options = unhurried(owner, "slipway migrate")?.options([("search_path", "slipway")]);
     let mut connection = PgConnection::connect_with(&options).await?;
     sqlx::raw_sql("CREATE SCHEMA IF NOT EXISTS slipway").execute(&mut connection).await?;
-    MIGRATIONS.run(&mut connection).await?;
+    refuse_newer(&mut connection).await?;
+    let wanted = MIGRATIONS.iter().filter(|migration| migration.version <= version).cloned();
+    let mut migrations = Migrator::with_migrations(wanted.collect());
+    migrations.set_ignore_missing(version < newest());
+    migrations.run(&mut connection).await?;
     // The server says on /readyz whether they are all there.
     sqlx::raw_sql("GRANT SELECT ON slipway._sqlx_migrations TO slipway_server")
         .execute(&mut connection)
         .await?;
     connection.close().await?;
     Ok(())
+}
+
+/// Whether this program has that migration: what a newer one made it does not understand.
+pub(crate) fn knows(version: i64) -> Result<(), Error> {
+    match MIGRATIONS.iter().any(|migration| migration.version == version) {
+        true => Ok(()),
+        false => Err(Error::Newer { found: version, known: newest() }),
+    }
+}
+
+async fn refuse_newer(connection: &mut PgConnection) -> Result<(), Error> {
+    let is_new: bool = sqlx::query_scalar("SELECT to_regclass('slipway._sqlx_migrations') IS NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if is_new {
+        return Ok(());
+    }
+    let applied: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM slipway._sqlx_migrations").fetch_one(connection).await?;
+    applied.map_or(Ok(()), knows)
+}
+
+/// For what takes its time, and is waited for: no statement is cut.
+pub(crate) fn unhurried(url: &str, application: &str) -> Result<PgConnectOptions, Error> {
+    Ok(PgConnectOptions::from_str(url)?.application_name(application).disable_statement_logging())
 }

@@ -337,6 +337,30 @@ impl Database {
         }
     }
 
+    /// Gives up a publication whose store lacks a blob, or has damaged it: what made the blob is forgotten, and the
+    /// run is tried again.
+    ///
+    /// # Errors
+    /// The lease is lost, or the database is away.
+    pub async fn publication_lacks_blob(
+        &self,
+        lease: &PublicationLease,
+        digest: &Digest,
+        failure: &Failure,
+    ) -> Result<AfterFailure, Error> {
+        sqlx::query_scalar!(
+            r#"SELECT slipway.publication_lacks_blob($1, $2, $3, $4, $5) AS "word!""#,
+            lease.id.0,
+            lease.epoch.0,
+            lease.token.0,
+            digest.as_str(),
+            json(failure)?
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(AfterFailure::Failed)
+    }
+
     /// Appends lines to the run's log, once its worker has written the last of its own; before that
     /// they are dropped.
     ///

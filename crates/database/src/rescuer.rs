@@ -1,4 +1,4 @@
-//! Runs whose holder is gone, and rows that nobody needs any more.
+//! Runs whose holder is gone, and rows that nobody asks for any more, however old the rest is.
 
 use model::{RunId, RunStatus};
 
@@ -13,9 +13,6 @@ pub struct Rescued {
     pub became: RunStatus,
 }
 
-/// Rows that one statement removes: it is cut after half a minute.
-const FORGOTTEN_AT_ONCE: i32 = 500;
-
 impl Database {
     /// Removes what nobody asks for any more. Once an hour is enough.
     ///
@@ -24,15 +21,6 @@ impl Database {
     pub async fn tidy(&self) -> Result<(), Error> {
         sqlx::query!("SELECT slipway.tidy()").fetch_one(&self.pool).await?;
         Ok(())
-    }
-
-    /// Removes some of what is older than a month; answers whether there may be more.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn forget_old(&self) -> Result<bool, Error> {
-        let more = sqlx::query_scalar!(r#"SELECT slipway.forget_old($1) AS "more!""#, FORGOTTEN_AT_ONCE);
-        Ok(more.fetch_one(&self.pool).await?)
     }
 
     /// Requeues or ends every run whose lease has run out. Any number of rescuers do no harm.

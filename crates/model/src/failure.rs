@@ -77,6 +77,9 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A blob of a store is not what it was: whoever says so makes the worker look.
+    pub const BLOB_DAMAGED: &str = "blob_damaged";
+
     /// A failure that the person who asked for the run has to mend.
     pub fn user(kind: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(kind, Blame::User, message, hint)

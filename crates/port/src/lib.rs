@@ -9,7 +9,7 @@ mod socket;
 mod stream;
 
 pub use codec::{Channel, MAX_MESSAGE, Packet, read_sealed_file, sealed_file};
-pub use message::{Answer, Finish, Question, Sent, StreamEnd, ToCell, ToWorker};
+pub use message::{Answer, Cleaned, Finish, Question, Sent, StreamEnd, ToCell, ToWorker};
 pub use outside::{
     BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, Fetched, NewBlob, Outside, Progress, Secret,
     VertexEvent, VertexStart,

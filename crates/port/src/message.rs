@@ -38,6 +38,21 @@ pub enum Finish {
     },
     /// A cell that was started for a deed without a result (making or clearing folders).
     Done,
+    /// A cell that was started to keep unpacked layers within bounds.
+    Cleaned(Cleaned),
+}
+
+/// What became of the unpacked layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleaned {
+    /// Bytes of those that are there now.
+    pub bytes: u64,
+    /// Removed to make room.
+    pub removed: u64,
+    /// Read again and compared with what they had been.
+    pub compared: u64,
+    /// Found to be something else than they had been.
+    pub damaged: u64,
 }
 
 /// From the worker to its cell.

@@ -1,6 +1,9 @@
 //! One blob: the registry has it, or it is mounted from a repository that has, or it is uploaded.
 
+use std::fs::File;
+
 use bytes::Bytes;
+use content::VerifyingReader;
 use database::{BlobState, WorkBlob};
 use futures_util::{Stream, StreamExt};
 use model::{Descriptor, Digest, Failure, ImageReference, Trust};
@@ -60,11 +63,23 @@ async fn ensure_in(
     Ok(())
 }
 
-async fn upload(publication: &Publication, blob: &WorkBlob, repository: &str) -> Result<(), Failure> {
+async fn upload(publication: &Publication, blob: &WorkBlob, repository: &str) -> Result<(), Ended> {
     let descriptor = blob.descriptor();
     let address = &publication.leased.registry_address;
     let open = || body(publication, blob, &descriptor);
-    publication.registry.push_blob(address, repository, &descriptor, open).await
+    let pushed = publication.registry.push_blob(address, repository, &descriptor, open).await;
+    // The registry refuses other bytes than the digest says. Whose fault they are, only reading them again tells.
+    match pushed {
+        Err(Ended::Failed(_)) if is_damaged(publication, blob, &descriptor.digest).await => {
+            METRICS.damaged_blobs.inc();
+            let Some(source) = &blob.source else {
+                return Err(Ended::Lacks(descriptor.digest.clone(), damaged(&descriptor.digest)));
+            };
+            let open = || async { Ok(pull(publication, source, &descriptor).await?.boxed()) };
+            publication.registry.push_blob(address, repository, &descriptor, open).await
+        }
+        pushed => pushed,
+    }
 }
 
 /// The blob's bytes: from the store, else from the registry that has it. Whether they are the right ones
@@ -73,17 +88,33 @@ async fn body(
     publication: &Publication,
     blob: &WorkBlob,
     descriptor: &Descriptor,
-) -> Result<futures_util::stream::BoxStream<'static, std::io::Result<Bytes>>, Failure> {
-    // A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
+) -> Result<futures_util::stream::BoxStream<'static, std::io::Result<Bytes>>, Ended> {
+    if let Some(file) = stored(publication, blob, &descriptor.digest)? {
+        let file = tokio::fs::File::from_std(file);
+        return Ok(ReaderStream::with_capacity(file, limits::PIECE).boxed());
+    }
+    let lacks = || Ended::Lacks(descriptor.digest.clone(), missing(&descriptor.digest));
+    let Some(source) = &blob.source else { return Err(lacks()) };
+    Ok(pull(publication, source, descriptor).await?.boxed())
+}
+
+/// A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
+fn stored(publication: &Publication, blob: &WorkBlob, digest: &Digest) -> Result<Option<File>, Failure> {
     for scope in blob.scope.iter().chain([&publication.leased.scope]) {
-        let file = publication.house.store.open_blob(scope, &descriptor.digest);
-        if let Some(file) = file.map_err(|error| error.failure())? {
-            let file = tokio::fs::File::from_std(file);
-            return Ok(ReaderStream::with_capacity(file, limits::PIECE).boxed());
+        let file = publication.house.store.open_blob(scope, digest).map_err(|error| error.failure())?;
+        if file.is_some() {
+            return Ok(file);
         }
     }
-    let Some(source) = &blob.source else { return Err(missing(&descriptor.digest)) };
-    Ok(pull(publication, source, descriptor).await?.boxed())
+    Ok(None)
+}
+
+/// Whether what the store has is something else than the digest says.
+async fn is_damaged(publication: &Publication, blob: &WorkBlob, digest: &Digest) -> bool {
+    let Ok(Some(file)) = stored(publication, blob, digest) else { return false };
+    let mut file = VerifyingReader::new(file, digest.clone(), Some(blob.blob.size));
+    let read = tokio::task::spawn_blocking(move || std::io::copy(&mut file, &mut std::io::sink()).is_err());
+    read.await.unwrap_or(false)
 }
 
 /// A base image's layer that nobody needed to unpack, because every step on it was cached.
@@ -122,5 +153,5 @@ pub(crate) fn missing(digest: &Digest) -> Failure {
 
 pub(crate) fn damaged(digest: &Digest) -> Failure {
     let message = format!("The store's blob {digest} is damaged.");
-    Failure::service("blob_damaged", message, "Check the disk of the worker's store.")
+    Failure::service(Failure::BLOB_DAMAGED, message, "Check the disk of the worker's store.")
 }

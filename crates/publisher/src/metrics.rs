@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) manifest: Histogram,
     pub(crate) upload: Histogram,
     pub(crate) pushed_bytes: IntCounter,
+    pub(crate) damaged_blobs: IntCounter,
     publications: IntCounterVec,
     push: HistogramVec,
     blobs: IntCounterVec,
@@ -85,6 +86,10 @@ impl Metrics {
             )?,
             upload: register_histogram!("slipway_push_blob_seconds", "Upload of a blob", buckets.clone())?,
             pushed_bytes: register_int_counter!("slipway_push_bytes_total", "Bytes of uploaded blobs")?,
+            damaged_blobs: register_int_counter!(
+                "slipway_push_damaged_blobs_total",
+                "Blobs of the store that were not what they had been"
+            )?,
             publications: register_int_counter_vec!(
                 "slipway_publications_total",
                 "Tries to publish, by how they ended",

@@ -26,12 +26,20 @@ pub(crate) enum Ended {
     Lost,
     /// A tag is wanted by a run that comes first and may fail: the publication is leased again after a pause.
     Waits,
+    /// The store has not got a blob, or not as it was: only the worker can make it again.
+    Lacks(Digest, Failure),
     Failed(Failure),
 }
 
 impl From<Failure> for Ended {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
+    }
+}
+
+impl From<registry::Error> for Ended {
+    fn from(error: registry::Error) -> Self {
+        Self::Failed(error.failure())
     }
 }
 
@@ -79,7 +87,8 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
             Err(Ended::Lost) => {
                 tracing::info!("the publication was cancelled, or belongs to somebody else now")
             }
-            Err(Ended::Failed(failure)) => publication.give_back(&failure).await,
+            Err(Ended::Lacks(digest, failure)) => publication.give_back(&failure, Some(&digest)).await,
+            Err(Ended::Failed(failure)) => publication.give_back(&failure, None).await,
         }
     }
     .instrument(span)
@@ -101,6 +110,7 @@ fn word(ended: &Result<Digest, Ended>) -> &'static str {
         Ok(_) => "published",
         Err(Ended::Lost) => "lost",
         Err(Ended::Waits) => "waits",
+        Err(Ended::Lacks(..)) => "failed",
         Err(Ended::Failed(failure)) if failure.blame == Blame::Service => "failed",
         Err(Ended::Failed(_)) => "refused",
     }
@@ -237,23 +247,30 @@ impl Publication {
         ))
     }
 
-    fn read_manifest(&self, manifest: &Descriptor) -> Result<Vec<u8>, Failure> {
+    fn read_manifest(&self, manifest: &Descriptor) -> Result<Vec<u8>, Ended> {
         let file = self.house.store.open_blob(&self.leased.scope, &manifest.digest);
-        let file = file.map_err(|error| error.failure())?.ok_or_else(|| blob::missing(&manifest.digest))?;
+        let lacks = |failure| Ended::Lacks(manifest.digest.clone(), failure);
+        let file =
+            file.map_err(|error| error.failure())?.ok_or_else(|| lacks(blob::missing(&manifest.digest)))?;
         let mut bytes = Vec::new();
         let read = file.take(MANIFEST_LIMIT).read_to_end(&mut bytes);
         read.map_err(|error| content::Error::from(error).failure())?;
         match content::digest_of(&bytes) == manifest.digest {
             true => Ok(bytes),
-            false => Err(blob::damaged(&manifest.digest)),
+            false => Err(lacks(blob::damaged(&manifest.digest))),
         }
     }
 
-    async fn give_back(&self, failure: &Failure) {
+    async fn give_back(&self, failure: &Failure, lacking: Option<&Digest>) {
         tracing::warn!(kind = failure.kind, %failure, "the push failed");
         self.log.line(&format!("error: {failure}"));
         self.log.flush(&self.house.database, &self.leased.lease).await;
-        match self.house.database.publication_failed(&self.leased.lease, failure).await {
+        let (database, lease) = (&self.house.database, &self.leased.lease);
+        let written = match lacking {
+            Some(digest) => database.publication_lacks_blob(lease, digest, failure).await,
+            None => database.publication_failed(lease, failure).await,
+        };
+        match written {
             Ok(AfterFailure::Waits) => tracing::info!("the push is tried again after a pause"),
             Ok(AfterFailure::Failed) => {}
             // The lease runs out, and the push is tried again.

@@ -66,6 +66,8 @@ pub struct Config {
     pub work_every: Duration,
     /// Where commit statuses and webhooks may be sent.
     pub policy: egress::Policy,
+    /// How long what is over is kept.
+    pub keep: database::Keep,
 }
 
 impl Default for Config {
@@ -94,6 +96,7 @@ impl Default for Config {
             delivery_timeout: Duration::from_secs(30),
             work_every: Duration::from_secs(1),
             policy: egress::Policy::default(),
+            keep: database::Keep::default(),
         }
     }
 }

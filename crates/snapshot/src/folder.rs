@@ -4,14 +4,26 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::Error;
+use crate::hold::Hold;
 
-/// The files of one layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The files of one layer. It stays as long as this lives.
+#[derive(Clone, Debug)]
 pub struct LayerDir {
     path: PathBuf,
+    /// None of those that no cleaner removes.
+    _hold: Option<Arc<Hold>>,
 }
+
+impl PartialEq for LayerDir {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for LayerDir {}
 
 impl LayerDir {
     /// The folder that holds what the layer adds and, as overlayfs marks it, what it removes.
@@ -21,7 +33,11 @@ impl LayerDir {
     }
 
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, _hold: None }
+    }
+
+    pub(crate) fn held(path: PathBuf, hold: Arc<Hold>) -> Self {
+        Self { path, _hold: Some(hold) }
     }
 
     /// Its name among the layers below `d`, if it is one of them.
@@ -36,6 +52,7 @@ impl LayerDir {
 pub(crate) struct Folder {
     path: PathBuf,
     id: String,
+    hold: Arc<Hold>,
     kept: bool,
 }
 
@@ -43,8 +60,17 @@ impl Folder {
     /// Makes `<layers>/<id>/fs` under a name of its own. Names are short: all lowers of a mount have to
     /// fit into one page.
     pub(crate) fn new(layers: &Path) -> Result<Self, Error> {
-        let (id, path) = unique(layers)?;
-        let folder = Self { path, id, kept: false };
+        let (id, path, hold) = loop {
+            let (id, path) = unique(layers)?;
+            // None: a cleaner took it for one that nobody uses.
+            if let Some(hold) = Hold::shared(&path) {
+                break (id, path, Arc::new(hold));
+            }
+            if path.is_dir() {
+                return Err(Error::at(path)(io::Error::other("it can't be locked")));
+            }
+        };
+        let folder = Self { path, id, hold, kept: false };
         let fs = folder.fs();
         private(&fs).map_err(Error::at(&fs))?;
         std::fs::set_permissions(&fs, std::fs::Permissions::from_mode(0o755)).map_err(Error::at(&fs))?;
@@ -77,7 +103,7 @@ impl Folder {
             _ => {}
         }
         self.kept = true;
-        Ok(LayerDir::new(self.fs()))
+        Ok(LayerDir::held(self.fs(), Arc::clone(&self.hold)))
     }
 }
 

@@ -5,10 +5,13 @@
 
 mod attributes;
 mod beneath;
+mod clean;
 mod diff;
 mod error;
 mod folder;
+mod hold;
 mod lookup;
+mod measure;
 mod mount;
 mod node;
 mod snapshots;
@@ -17,6 +20,7 @@ mod stubs;
 mod sweep;
 mod unpack;
 
+pub use clean::{Cleaned, Root, clean};
 pub use diff::{Diff, DiffStats, write_diff};
 pub use error::Error;
 pub use folder::LayerDir;

@@ -4,11 +4,13 @@ use std::fs::DirBuilder;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use model::Digest;
 
 use crate::error::Error;
 use crate::folder::{Folder, LayerDir};
+use crate::hold::Hold;
 use crate::mount::Marks;
 use crate::stack::{Active, View};
 use crate::{stubs, sweep, unpack};
@@ -37,9 +39,17 @@ impl Snapshots {
     /// The layer of that name, if it is there.
     #[must_use]
     pub fn get(&self, diff_id: &Digest) -> Option<LayerDir> {
-        let target = std::fs::read_link(self.layers().join(diff_id.hex())).ok()?;
-        let fs = self.folders().join(target.file_name()?).join("fs");
-        fs.is_dir().then(|| LayerDir::new(fs))
+        let name = self.layers().join(diff_id.hex());
+        let target = std::fs::read_link(&name).ok()?;
+        let folder = self.folders().join(target.file_name()?);
+        let hold = Hold::shared(&folder)?;
+        // Before it was held it may have been removed.
+        let is_named = std::fs::read_link(&name).is_ok_and(|now| now == target);
+        let fs = folder.join("fs");
+        (is_named && fs.is_dir()).then(|| {
+            hold.touch();
+            LayerDir::held(fs, Arc::new(hold))
+        })
     }
 
     /// Unpacks a layer from its archive, which is read to its end and has to be what `diff_id` says.

@@ -12,6 +12,7 @@ pub struct Active {
     // Dropped in this order.
     mount: Mount,
     folder: Folder,
+    _lowers: Vec<LayerDir>,
 }
 
 impl Active {
@@ -25,7 +26,7 @@ impl Active {
         // A folder that overlayfs worked in with `volatile` can't be used again, so each has its own.
         folder.make_work()?;
         let mount = Mount::overlay(marks, layers, lowers, Some(&folder), places)?;
-        Ok(Self { mount, folder })
+        Ok(Self { mount, folder, _lowers: lowers.to_vec() })
     }
 
     /// Where it is mounted.
@@ -53,7 +54,7 @@ pub struct View {
 #[derive(Debug)]
 enum Shown {
     Folder(LayerDir),
-    Mount(Mount),
+    Mount { mount: Mount, _lowers: Vec<LayerDir> },
 }
 
 impl View {
@@ -68,7 +69,7 @@ impl View {
         places: &Path,
     ) -> Result<Self, Error> {
         let mount = Mount::overlay(marks, layers, lowers, None, places)?;
-        Ok(Self { shown: Shown::Mount(mount) })
+        Ok(Self { shown: Shown::Mount { mount, _lowers: lowers.to_vec() } })
     }
 
     /// The folder.
@@ -76,7 +77,7 @@ impl View {
     pub fn path(&self) -> &Path {
         match &self.shown {
             Shown::Folder(layer) => layer.path(),
-            Shown::Mount(mount) => mount.path(),
+            Shown::Mount { mount, .. } => mount.path(),
         }
     }
 }

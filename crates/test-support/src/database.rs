@@ -32,9 +32,30 @@ impl TestDatabase {
         make_template(&cluster, &mut connection).await;
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+        // Rights to the database itself are not copied.
+        execute(&mut connection, format!("GRANT CREATE ON DATABASE {name} TO slipway_owner")).await;
         connection.close().await.expect("closing a connection");
+        Self::named(&cluster, &name).await
+    }
 
-        let options = cluster.database(&name);
+    /// A new one as an older program left it: with the migrations up to one.
+    ///
+    /// # Panics
+    /// As [`TestDatabase::new`].
+    pub async fn migrated_to(version: i64) -> Self {
+        let cluster = cluster();
+        let mut connection = PgConnection::connect_with(&cluster).await.expect("the test cluster answers");
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await.expect("a lock");
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        execute(&mut connection, format!("CREATE DATABASE {name}")).await;
+        let owner = make_roles(&cluster.clone().database(&name)).await;
+        connection.close().await.expect("closing a connection");
+        database::migrate::run_to(&owner, version).await.expect("the migrations are applied");
+        Self::named(&cluster, &name).await
+    }
+
+    async fn named(cluster: &PgConnectOptions, name: &str) -> Self {
+        let options = cluster.clone().database(name);
         let role = async |role: &str| {
             let url = options.clone().username(role).to_url_lossy();
             Database::connect(url.as_str(), "test").await.expect("an address")
@@ -93,11 +114,16 @@ async fn make_template(cluster: &PgConnectOptions, connection: &mut PgConnection
     let part = format!("{TEMPLATE}_part");
     execute(connection, format!("DROP DATABASE IF EXISTS {part}")).await;
     execute(connection, format!("CREATE DATABASE {part}")).await;
-    let admin = cluster.clone().database(&part).to_url_lossy();
-    let passwords = database::migrate::Passwords::random().expect("random bytes");
-    let urls = database::migrate::roles(admin.as_str(), &passwords).await.expect("the roles are made");
-    database::migrate::run(&urls.owner).await.expect("the migrations are applied");
+    let owner = make_roles(&cluster.clone().database(&part)).await;
+    database::migrate::run(&owner).await.expect("the migrations are applied");
     execute(connection, format!("ALTER DATABASE {part} RENAME TO {TEMPLATE}")).await;
+}
+
+/// Answers the address of the tables' owner.
+async fn make_roles(database: &PgConnectOptions) -> String {
+    let passwords = database::migrate::Passwords::random().expect("random bytes");
+    let admin = database.to_url_lossy();
+    database::migrate::roles(admin.as_str(), &passwords).await.expect("the roles are made").owner
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use broker::RunSecrets;
 use bytes::Bytes;
-use content::Store;
+use content::{Hold, Store};
 use database::{Database, LeasedRun, PublicationBlob};
 use futures_util::{Stream, StreamExt, stream};
 use model::{Failure, GitRevision, ImageReference, SourceSpec};
@@ -20,7 +20,7 @@ use sha2::Sha256;
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
-use crate::pull::{Pulls, SHARED};
+use crate::pull::{Pull, Pulls, SHARED};
 use crate::resolved::Resolved;
 use crate::ssh::{Ssh, Starter};
 use crate::{fetch, git, network, streams};
@@ -45,6 +45,8 @@ pub(crate) struct Answers {
     means: Means,
     pub(crate) leased: LeasedRun,
     pub(crate) lease: Lease,
+    /// The run's way to the store.
+    hold: Arc<Hold>,
     /// The cell's first process, whose namespaces get the network.
     pub(crate) pid: u32,
     registry: registry::Client,
@@ -65,7 +67,14 @@ pub(crate) struct Answers {
 pub(crate) type Reply = (Answer, Vec<OwnedFd>);
 
 impl Answers {
-    pub(crate) fn new(means: Means, leased: LeasedRun, lease: Lease, granted: Granted, pid: u32) -> Self {
+    pub(crate) fn new(
+        means: Means,
+        leased: LeasedRun,
+        lease: Lease,
+        hold: Arc<Hold>,
+        granted: Granted,
+        pid: u32,
+    ) -> Self {
         let Granted { desk, preflight, secrets } = granted;
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
         // It holds no credential, but may ask for a token that only pulls.
@@ -74,7 +83,21 @@ impl Answers {
         let ssh = Ssh::of(&means.ssh, &leased.spec.source, secrets.git.as_ref());
         let (resolved, found, blobs) = (Resolved::default(), Mutex::default(), Mutex::default());
         let next = AtomicU64::new(1);
-        Self { means, leased, lease, pid, registry, resolved, found, secrets, ssh, preflight, blobs, next }
+        Self {
+            means,
+            leased,
+            lease,
+            hold,
+            pid,
+            registry,
+            resolved,
+            found,
+            secrets,
+            ssh,
+            preflight,
+            blobs,
+            next,
+        }
     }
 
     /// Ends what still goes on for the run.
@@ -134,11 +157,12 @@ impl Answers {
                     return Err(out_of_order());
                 }
                 let (store, scope) = (&self.means.store, self.scope_of(&image));
-                let file = self.means.pulls.blob(store, scope, &self.registry, &image, &blob).await?;
+                let pull = Pull { store, hold: &self.hold, scope, registry: &self.registry };
+                let file = self.means.pulls.blob(pull, &image, &blob).await?;
                 Ok((Answer::File, vec![file.into()]))
             }
             Question::StoredBlob { digest } => {
-                let file = self.means.store.open_blob(&self.leased.scope, &digest);
+                let file = self.hold.open(&self.leased.scope, &digest);
                 let file = file.map_err(|error| error.failure())?.ok_or_else(|| blob_missing(&digest))?;
                 Ok((Answer::File, vec![file.into()]))
             }
@@ -221,11 +245,11 @@ impl Answers {
         Ok((Answer::Cache { hits }, Vec::new()))
     }
 
-    /// A row whose blob is gone from the store is a miss.
+    /// A row whose blob is gone from the store is a miss; one that is there stays from now on.
     fn usable(&self, entry: database::CacheEntry) -> Option<port::CacheHit> {
         let made_at = entry.made_at;
         let Some(layer) = entry.layer else { return Some(port::CacheHit { layer: None, made_at }) };
-        let stored = self.means.store.open_blob(&self.leased.scope, &layer.blob.digest);
+        let stored = self.hold.open(&self.leased.scope, &layer.blob.digest);
         let layer = port::CacheLayer { diff_id: layer.diff_id, blob: layer.blob };
         stored.ok().flatten().map(|_| port::CacheHit { layer: Some(layer), made_at })
     }
@@ -246,9 +270,9 @@ impl Answers {
         if let (Some(id), Some(blob)) = (ready.id, &ready.blob) {
             let file = self.blobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let (file, began) = file.ok_or_else(out_of_order)?;
-            let (store, scope, digest) =
-                (Arc::clone(&self.means.store), self.leased.scope.clone(), blob.digest.clone());
-            let linked = tokio::task::spawn_blocking(move || store.link(&file, &scope, &digest)).await;
+            let (hold, scope, digest) =
+                (Arc::clone(&self.hold), self.leased.scope.clone(), blob.digest.clone());
+            let linked = tokio::task::spawn_blocking(move || hold.link(&file, &scope, &digest)).await;
             linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())?;
             METRICS.layer.observe(began.elapsed().as_secs_f64());
             METRICS.layer_bytes.inc_by(blob.size);

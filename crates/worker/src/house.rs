@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cell::{Ids, Job, Maps, Spawner};
 use content::Store;
@@ -82,6 +83,16 @@ impl House {
         let (store, pulls) = (Arc::clone(&self.store), Arc::clone(&self.pulls));
         let (database, http, ssh) = (self.database.clone(), self.http.clone(), self.ssh.clone());
         Means { store, database, http, pulls, ssh }
+    }
+
+    /// Keeps what is unpacked within bounds; blocks while it does.
+    pub(crate) fn clean(
+        &self,
+        limit: u64,
+        compare_after: Option<Duration>,
+    ) -> Result<port::Cleaned, Failure> {
+        let job = Job::Clean { boot_id: self.boot_id.clone(), limit, compare_after };
+        self.spawn(&job, |_| {})?.cleaned()
     }
 
     fn spawn_with(

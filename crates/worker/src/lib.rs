@@ -3,6 +3,7 @@
 
 mod answers;
 mod cgroup;
+mod cleaner;
 mod desk;
 mod fetch;
 mod git;
@@ -59,6 +60,23 @@ pub struct Config {
     pub network: BuildNetwork,
     /// Where those, and builds themselves, may go.
     pub policy: egress::Policy,
+    /// What the store may take of its disk.
+    pub quota: content::Quota,
+    pub cleaning: Cleaning,
+}
+
+/// When the store is cleaned. The defaults are the documented ones; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Cleaning {
+    pub every: Duration,
+    /// How long an unpacked layer is believed before it is read again, while no run is at work.
+    pub compare_after: Duration,
+}
+
+impl Default for Cleaning {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(60), compare_after: Duration::from_secs(24 * 60 * 60) }
+    }
 }
 
 /// Why a worker can't start. Everything later is a run's failure, or is waited out.
@@ -84,6 +102,7 @@ pub async fn run(config: Config, database: Database, stop: CancellationToken) ->
     let heart = CancellationToken::new();
     let beating = tokio::spawn(heartbeat::beat(Arc::clone(&house), Arc::clone(&holding), heart.clone()));
     let listening = tokio::spawn(listen(Arc::clone(&house)));
+    let cleaning = tokio::spawn(cleaner::clean(Arc::clone(&house), heart.clone()));
     let sessions = TaskTracker::new();
     lease_until(&house, &holding, &sessions, &stop).await;
     sessions.close();
@@ -91,6 +110,7 @@ pub async fn run(config: Config, database: Database, stop: CancellationToken) ->
     listening.abort();
     heart.cancel();
     let _ = beating.await;
+    let _ = cleaning.await;
     Ok(())
 }
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use database::Outcome;
 use port::Progress;
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_histogram, register_histogram_vec,
-    register_int_counter, register_int_counter_vec, register_int_gauge,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_histogram,
+    register_histogram_vec, register_int_counter, register_int_counter_vec, register_int_gauge,
+    register_int_gauge_vec,
 };
 
 pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -27,6 +28,22 @@ pub(crate) enum From {
     Url,
 }
 
+/// What a store consists of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stored {
+    Blob,
+    Snapshot,
+}
+
+impl Stored {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
 pub(crate) struct Metrics {
     pub(crate) queue_wait: Histogram,
     pub(crate) lease: Histogram,
@@ -40,6 +57,11 @@ pub(crate) struct Metrics {
     pub(crate) heartbeats_failed: IntCounter,
     pub(crate) store_free: IntGauge,
     pub(crate) store_size: IntGauge,
+    pub(crate) store_quota: IntGauge,
+    store_used: IntGaugeVec,
+    store_removed: IntCounterVec,
+    store_damaged: IntCounterVec,
+    pub(crate) store_compared: IntCounter,
     attempts: IntCounterVec,
     fetch: HistogramVec,
     fetch_bytes: IntCounterVec,
@@ -61,6 +83,11 @@ impl Metrics {
             for blame in if outcome == "failed" { &["user", "limits", "service"][..] } else { &["none"] } {
                 made.attempts.with_label_values(&[outcome, *blame]);
             }
+        }
+        for what in [Stored::Blob, Stored::Snapshot] {
+            made.removed(what, 0);
+            made.damaged(what, 0);
+            made.used(what, 0);
         }
         for result in ["hit", "miss"] {
             made.cache_lookups.with_label_values(&[result]);
@@ -109,6 +136,26 @@ impl Metrics {
             )?,
             store_free: register_int_gauge!("slipway_store_free_bytes", "Room left on the store's disk")?,
             store_size: register_int_gauge!("slipway_store_size_bytes", "Size of the store's disk")?,
+            store_quota: register_int_gauge!("slipway_store_quota_bytes", "What the store may take")?,
+            store_used: register_int_gauge_vec!(
+                "slipway_store_used_bytes",
+                "What the store takes",
+                &["what"]
+            )?,
+            store_removed: register_int_counter_vec!(
+                "slipway_store_removed_total",
+                "Blobs and unpacked layers removed to make room",
+                &["what"]
+            )?,
+            store_damaged: register_int_counter_vec!(
+                "slipway_store_damaged_total",
+                "Blobs and unpacked layers that were not what they had been",
+                &["what"]
+            )?,
+            store_compared: register_int_counter!(
+                "slipway_store_compared_total",
+                "Unpacked layers read again and compared"
+            )?,
             attempts: register_int_counter_vec!(
                 "slipway_attempts_total",
                 "Attempts of this worker by how they ended and who is to blame",
@@ -137,6 +184,18 @@ impl Metrics {
                 "Compressed bytes of layers found in the cache"
             )?,
         })
+    }
+
+    pub(crate) fn used(&self, what: Stored, bytes: u64) {
+        self.store_used.with_label_values(&[what.word()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn removed(&self, what: Stored, count: u64) {
+        self.store_removed.with_label_values(&[what.word()]).inc_by(count);
+    }
+
+    pub(crate) fn damaged(&self, what: Stored, count: u64) {
+        self.store_damaged.with_label_values(&[what.word()]).inc_by(count);
     }
 
     /// How an attempt ended; none when its lease was lost.

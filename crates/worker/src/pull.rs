@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use content::Store;
+use content::{Hold, Store};
 use futures_util::StreamExt;
 use model::{Descriptor, Digest, Failure, ImageReference};
 use sha2::{Digest as _, Sha256};
@@ -22,6 +22,14 @@ type Place = (String, Digest);
 /// One download at a time.
 type Turn = tokio::sync::Mutex<()>;
 
+/// Who asks, and where the blob is kept.
+pub(crate) struct Pull<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) hold: &'a Arc<Hold>,
+    pub(crate) scope: &'a str,
+    pub(crate) registry: &'a registry::Client,
+}
+
 /// Downloads under way.
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
@@ -29,31 +37,26 @@ pub(crate) struct Pulls {
 }
 
 impl Pulls {
-    /// The blob, opened for reading; downloaded first where the store's area `scope` lacks it.
+    /// The blob, opened for reading; downloaded first where the store's area lacks it.
     pub(crate) async fn blob(
         &self,
-        store: &Arc<Store>,
-        scope: &str,
-        registry: &registry::Client,
+        pull: Pull<'_>,
         image: &ImageReference,
         blob: &Descriptor,
     ) -> Result<File, Failure> {
+        let Pull { store, hold, scope, registry } = pull;
         let one_at_a_time = self.lock(scope, &blob.digest);
         let _guard = one_at_a_time.lock().await;
-        if let Some(file) = open(store, scope, &blob.digest)? {
+        if let Some(file) = hold.open(scope, &blob.digest).map_err(|error| error.failure())? {
             return Ok(file);
         }
         let file = store.new_blob().map_err(|error| error.failure())?;
         let began = Instant::now();
         let file = download(registry, image, blob, file).await?;
         METRICS.fetched(From::BaseImage, blob.size, began);
-        let (store, scope, digest) = (Arc::clone(store), scope.to_owned(), blob.digest.clone());
-        let linked = tokio::task::spawn_blocking(move || {
-            store.link(&file, &scope, &digest).map_err(|error| error.failure())?;
-            open(&store, &scope, &digest)
-        });
-        let opened = linked.await.map_err(|error| internal(&error))??;
-        opened.ok_or_else(|| internal(&"a blob vanished right after it was linked"))
+        let (hold, scope, digest) = (Arc::clone(hold), scope.to_owned(), blob.digest.clone());
+        let linked = tokio::task::spawn_blocking(move || hold.link(&file, &scope, &digest)).await;
+        linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())
     }
 
     fn lock(&self, scope: &str, digest: &Digest) -> Arc<Turn> {
@@ -67,10 +70,6 @@ impl Pulls {
         locks.insert(key, Arc::downgrade(&lock));
         lock
     }
-}
-
-fn open(store: &Store, scope: &str, digest: &Digest) -> Result<Option<File>, Failure> {
-    store.open_blob(scope, digest).map_err(|error| error.failure())
 }
 
 async fn download(

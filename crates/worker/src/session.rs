@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cell::{BuildJob, CellProcess, Job};
+use content::Holder;
 use database::{LeasedRun, Outcome, Verdict};
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker};
@@ -14,6 +15,7 @@ use tracing::Instrument;
 
 use crate::answers::{Answers, out_of_order};
 use crate::cgroup::RunCgroup;
+use crate::cleaner;
 use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
@@ -45,6 +47,8 @@ pub(crate) async fn execute(
         };
         tracing::info!(registry = leased.registry_name, "run started");
         let hold = holding.hold(lease.clone());
+        // What the run uses of the store stays until its end was reported, and its publication has ended.
+        let blobs = Arc::new(house.store.hold(Holder { run: leased.run, attempt: leased.attempt }));
         let desk = Desk::new(house.config.broker.clone(), lease.clone());
         let began = Instant::now();
         let granted = tokio::select! {
@@ -56,10 +60,16 @@ pub(crate) async fn execute(
         let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
         let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
         let outcome = match granted {
-            Ok(granted) => build(&house, &leased, &lease, granted, &hold, &told, &stop).await,
+            Ok(granted) => {
+                let work = Work { leased: &leased, lease: &lease, blobs: &blobs };
+                build(&house, work, granted, &hold, &told, &stop).await
+            }
             Err(failure) => Some(failed(failure, None)),
         };
         if let Some(Outcome::Failed { failure, .. }) = &outcome {
+            if failure.kind == Failure::BLOB_DAMAGED {
+                cleaner::drop_damaged(&house, blobs.places()).await;
+            }
             told.log.write(format!("error: {failure}\n")).await;
         }
         drop(told);
@@ -89,16 +99,24 @@ fn masked(outcome: Outcome, mask: &Mask) -> Outcome {
     }
 }
 
+/// A run, and what it is worked on with.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    leased: &'a LeasedRun,
+    lease: &'a Lease,
+    blobs: &'a Arc<content::Hold>,
+}
+
 /// None when the lease was lost: then nothing may be written any more.
 async fn build(
     house: &Arc<House>,
-    leased: &LeasedRun,
-    lease: &Lease,
+    work: Work<'_>,
     granted: Granted,
     hold: &Hold,
     told: &Told,
     stop: &CancellationToken,
 ) -> Option<Outcome> {
+    let Work { leased, lease, blobs } = work;
     let job = match job_of(house, leased) {
         Ok(job) => job,
         Err(failure) => return Some(failed(failure, None)),
@@ -109,7 +127,8 @@ async fn build(
         (cgroup, Err(failure)) => (cgroup, Some(failed(failure, None))),
         (cgroup, Ok(cell)) => {
             let preflight = granted.preflight.clone();
-            let answers = Answers::new(house.means(), leased.clone(), lease.clone(), granted, cell.pid());
+            let (means, blobs) = (house.means(), Arc::clone(blobs));
+            let answers = Answers::new(means, leased.clone(), lease.clone(), blobs, granted, cell.pid());
             let outcome = converse(cell.channel(), answers, preflight, hold, told, stop).await;
             end(cell).await;
             (cgroup, outcome)
@@ -263,7 +282,7 @@ fn outcome_of(finish: Finish, answers: &Answers) -> Outcome {
     let (image, failure, revision) = match finish {
         Finish::Built { image, revision } => (Some(image), None, revision),
         Finish::Failed { failure, revision } => (None, Some(failure), revision),
-        Finish::Done => return failed(died(), found),
+        Finish::Done | Finish::Cleaned(_) => return failed(died(), found),
     };
     let is_known = image.as_ref().is_none_or(|image| answers.resolved.names_all_of(image));
     if !is_known || (revision.is_some() && revision != found) {

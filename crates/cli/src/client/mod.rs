@@ -36,6 +36,7 @@ pub(crate) use hook::{HookCommand, hook};
 pub(crate) use logs::{LogsArgs, logs};
 pub(crate) use registry::{RegistryCommand, registry};
 pub(crate) use runs::{RunCommand, RunsArgs, run, runs};
+pub(crate) use shared::seconds;
 pub(crate) use task::{TaskCommand, task};
 pub(crate) use token::{TokenCommand, token};
 pub(crate) use worker::{WorkerCommand, worker};

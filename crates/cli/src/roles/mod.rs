@@ -1,8 +1,10 @@
 //! What every role has in common: where its database is, who it becomes, when it stops.
 
+pub(crate) mod backup;
 pub(crate) mod build_network;
 pub(crate) mod egress;
 pub(crate) mod first_token;
+pub(crate) mod keeping;
 pub(crate) mod migrate;
 pub(crate) mod publisher;
 pub(crate) mod scrape;

@@ -12,6 +12,7 @@ use database::Database;
 use vault::Vault;
 
 use super::egress::EgressArgs;
+use super::keeping::RetentionArgs;
 use super::serving::ServingArgs;
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -25,6 +26,8 @@ pub(crate) struct ServerArgs {
     serving: ServingArgs,
     #[command(flatten)]
     egress: EgressArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// The key that secrets are sealed with; the publisher needs the same
     #[arg(long, env = "SLIPWAY_KEY_FILE")]
     key_file: PathBuf,
@@ -56,7 +59,11 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         Some(descriptor) => inherited(descriptor)?,
         None => TcpListener::bind(args.listen).with_context(|| format!("can't listen on {}", args.listen))?,
     };
-    let config = ::server::Config { policy: args.egress.policy(), ..args.serving.config() };
+    let config = ::server::Config {
+        policy: args.egress.policy(),
+        keep: args.retention.keep(),
+        ..args.serving.config()
+    };
     ::server::check_listen_address(listener.local_addr()?, &config)?;
     listener.set_nonblocking(true)?;
     args.role.become_role(porch::SERVER_USER)?;

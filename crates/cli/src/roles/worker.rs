@@ -11,6 +11,7 @@ use nix::unistd::Uid;
 
 use super::build_network::BuildNetworkArgs;
 use super::egress::EgressArgs;
+use super::keeping::KeepingArgs;
 use super::scrape::{self, ScrapeArgs};
 use super::{RoleArgs, block_on, stop_signal};
 
@@ -48,6 +49,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
     #[command(flatten)]
+    keeping: KeepingArgs,
+    #[command(flatten)]
     network: BuildNetworkArgs,
 }
 
@@ -78,6 +81,8 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             egress: ::egress::Options { ca_bundle: site.ca_bundle, ..::egress::Options::default() },
             network: site.network,
             policy: args.egress.policy(),
+            quota: args.keeping.store_quota,
+            cleaning: args.keeping.cleaning(),
         };
         worker::run(config, database, stop).await?;
         Ok(ExitCode::SUCCESS)

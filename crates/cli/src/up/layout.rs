@@ -45,6 +45,13 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The folder for sockets of a `slipway up` with that data folder.
+    pub(crate) fn runtime_of(data: Option<&Path>) -> anyhow::Result<PathBuf> {
+        let as_root = Uid::effective().is_root();
+        let data = std::path::absolute(data.map_or_else(|| default_data(as_root), Path::to_owned))?;
+        Ok(runtime_base(as_root).join(runtime_name(&data)))
+    }
+
     pub(crate) fn store(&self) -> PathBuf {
         self.data.join("store")
     }
@@ -134,14 +141,8 @@ fn lock(data: &Path) -> anyhow::Result<Flock<File>> {
 
 /// `/run/slipway` or `$XDG_RUNTIME_DIR/slipway`; below it a folder for each data folder.
 fn runtime_folder(data: &Path, as_root: bool) -> anyhow::Result<PathBuf> {
-    let user = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-    let base = match (as_root, user()) {
-        (true, _) => PathBuf::from("/run/slipway"),
-        (false, Some(runtime)) => runtime.join("slipway"),
-        (false, None) => PathBuf::from(format!("/tmp/slipway-{}", Uid::effective())),
-    };
-    let name = content::digest_of(data.as_os_str().as_encoded_bytes());
-    let folder = base.join(&name.hex()[..8]);
+    let base = runtime_base(as_root);
+    let folder = base.join(runtime_name(data));
     anyhow::ensure!(
         folder.as_os_str().len() <= RUNTIME_LIMIT,
         "{} is too long for a socket's path: set XDG_RUNTIME_DIR to a shorter folder",
@@ -156,4 +157,17 @@ fn runtime_folder(data: &Path, as_root: bool) -> anyhow::Result<PathBuf> {
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     }
     Ok(folder)
+}
+
+fn runtime_base(as_root: bool) -> PathBuf {
+    let user = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    match (as_root, user()) {
+        (true, _) => PathBuf::from("/run/slipway"),
+        (false, Some(runtime)) => runtime.join("slipway"),
+        (false, None) => PathBuf::from(format!("/tmp/slipway-{}", Uid::effective())),
+    }
+}
+
+fn runtime_name(data: &Path) -> String {
+    content::digest_of(data.as_os_str().as_encoded_bytes()).hex()[..8].to_owned()
 }

@@ -22,6 +22,7 @@ use tokio::process::Command;
 use crate::client::address::{self, Local};
 use crate::roles::build_network::BuildNetworkArgs;
 use crate::roles::egress::EgressArgs;
+use crate::roles::keeping::{KeepingArgs, RetentionArgs};
 use crate::roles::serving::ServingArgs;
 use crate::roles::{block_on, stop_signal};
 use bootstrap::{Bootstrapped, bootstrap};
@@ -52,6 +53,10 @@ pub(crate) struct UpArgs {
     serving: ServingArgs,
     #[command(flatten)]
     egress: EgressArgs,
+    #[command(flatten)]
+    keeping: KeepingArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// A Postgres to use instead of a private cluster, as a role that may create roles
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -97,6 +102,40 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
         publisher: listen(args.publisher_metrics)?,
     };
     block_on(async { up(args, &layout, listeners).await })
+}
+
+/// The database of a `slipway up` that runs here, as its administrator.
+pub(crate) fn database_of(data: Option<&Path>) -> anyhow::Result<String> {
+    let socket = database_socket(&Layout::runtime_of(data)?);
+    anyhow::ensure!(
+        socket.exists(),
+        "no `slipway up` with a database of its own runs with that data folder: start it, or give --database-url"
+    );
+    Ok(database::cluster::admin_url(&socket))
+}
+
+/// Does something to the database of a `slipway up` that does not run, as the owner of the tables.
+pub(crate) fn with_stopped<T>(
+    data: Option<&Path>,
+    deed: impl AsyncFnOnce(String) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let layout = Layout::make(data)?;
+    block_on(async {
+        let cluster = start_cluster(&layout).await?;
+        let done = async {
+            let passwords = database::migrate::Passwords::random()?;
+            let urls = database::migrate::roles(&cluster.admin_url(), &passwords).await?;
+            deed(urls.owner).await
+        };
+        let done = done.await;
+        cluster.stop().await;
+        let _ = std::fs::remove_dir_all(&layout.runtime);
+        done
+    })
+}
+
+fn database_socket(runtime: &Path) -> PathBuf {
+    runtime.join("postgres")
 }
 
 /// Opened here, so that an address that is taken is told at once, and stays across restarts of a role.
@@ -153,7 +192,7 @@ async fn start_cluster(layout: &Layout) -> anyhow::Result<Cluster> {
     let owner = layout.as_root.then(|| porch::user(porch::DATABASE_USER)).transpose()?;
     let options = database::cluster::ClusterOptions {
         data: layout.postgres(),
-        socket: layout.runtime.join("postgres"),
+        socket: database_socket(&layout.runtime),
         owner: owner.map(|(uid, gid)| (uid.as_raw(), gid.as_raw())),
     };
     Ok(Cluster::start(options).await?)
@@ -168,6 +207,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     if let Some(runtime) = &args.runtime {
         worker.extend(["--runtime".into(), runtime.into()]);
     }
+    worker.extend(args.keeping.arguments());
     worker.extend(args.network.arguments());
     let metrics = || [OsString::from("--metrics-descriptor"), LISTEN_DESCRIPTOR.to_string().into()];
     worker.extend(metrics());
@@ -178,6 +218,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     let mut server = vec!["--listen-descriptor".into(), LISTEN_DESCRIPTOR.to_string().into()];
     server.extend(key("server"));
     server.extend(args.serving.arguments());
+    server.extend(args.retention.arguments());
     for role in [&mut server, &mut worker, &mut publisher] {
         role.extend(args.egress.arguments());
     }

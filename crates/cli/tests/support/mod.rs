@@ -3,6 +3,7 @@
 
 #![expect(dead_code, reason = "each story uses a part of it")]
 
+pub(crate) mod image;
 pub(crate) mod residue;
 
 use std::path::{Path, PathBuf};
@@ -149,6 +150,16 @@ impl World {
         self.identity.kill(self.pid(), "TERM");
         let status = self.up.wait().expect("up ends");
         assert!(status.success(), "up ended with {status}: {}", self.log());
+    }
+
+    /// Starts `up` again with the same data, after [`World::stop`].
+    pub(crate) async fn start_again(&mut self) {
+        let mut fresh = Self::start_in(self.identity, &self.data.clone(), self.arguments.clone()).await;
+        std::mem::swap(&mut self.up, &mut fresh.up);
+        std::mem::swap(&mut self.server, &mut fresh.server);
+        std::mem::swap(&mut self.http, &mut fresh.http);
+        // It would end what has just been started, and remove its data.
+        std::mem::forget(fresh);
     }
 
     /// What `up` and its roles logged.

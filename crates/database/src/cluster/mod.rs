@@ -66,7 +66,7 @@ impl Cluster {
     /// The database, as somebody who may do everything.
     #[must_use]
     pub fn admin_url(&self) -> String {
-        admin(&self.socket, DATABASE).to_url_lossy().to_string()
+        admin_url(&self.socket)
     }
 
     /// Ends it, as `pg_ctl stop -m fast` does, and waits.
@@ -87,6 +87,12 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The database of a cluster whose socket is in that folder, as somebody who may do everything: only for who runs it.
+#[must_use]
+pub fn admin_url(socket: &Path) -> String {
+    admin(socket, DATABASE).to_url_lossy().to_string()
 }
 
 async fn make_database(mut connection: PgConnection) -> Result<(), sqlx::Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use database::{CreateRun, Error, NewRun, RunFilter};
+use database::{CreateRun, Error, Forget, Keep, NewRun, RunFilter};
 use model::{BuildSpec, RunStatus, SourceSpec};
 
 use crate::world::{World, digest, new_run, spec};
@@ -84,6 +84,11 @@ async fn an_upload_is_read_by_the_holder_of_its_run_once_it_is_complete() {
     assert_eq!(chunk(2).await, None);
 }
 
+async fn tidy(server: &database::Database) {
+    server.tidy().await.unwrap();
+    while server.forget(Forget::Uploads, &Keep::default()).await.unwrap() > 0 {}
+}
+
 #[tokio::test]
 async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
     let world = World::new().await;
@@ -98,7 +103,7 @@ async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
     let spec = BuildSpec { source: SourceSpec::Upload { id: sources[0] }, ..spec() };
     let new = NewRun { spec, idempotency: Some(("old".into(), [1; 32])), ..new_run("local") };
     world.submit_as(new.clone()).await;
-    server.tidy().await.unwrap();
+    tidy(server).await;
     let sources_left = "SELECT count(*)::text FROM slipway.sources";
     assert_eq!(world.db.text(sources_left).await.as_deref(), Some("2"), "they are of today");
     world
@@ -108,7 +113,7 @@ async fn yesterdays_uploads_and_keys_go_but_not_those_of_a_run_that_waits() {
              UPDATE slipway.idempotency_keys SET created_at = now() - interval '25 hours'",
         )
         .await;
-    server.tidy().await.unwrap();
+    tidy(server).await;
     let left = world.db.text("SELECT string_agg(id::text, ' ') FROM slipway.sources").await;
     assert_eq!(left, Some(sources[0].to_string()));
     let again = NewRun { id: new_run("local").id, ..new };

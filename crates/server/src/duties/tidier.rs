@@ -1,5 +1,7 @@
-//! The tidier: removes rows that nobody asks for any more, and forgets who asked long ago. Any number of them do no harm.
+//! The tidier: removes what is over for longer than it is kept, a part at a time, and forgets who asked long ago. Any
+//! number of them do no harm.
 
+use database::Forget;
 use tokio::time::MissedTickBehavior;
 
 use crate::App;
@@ -22,6 +24,13 @@ pub(crate) async fn tidy(app: App) {
 
 async fn tidy_once(app: &App) -> Result<(), database::Error> {
     app.database.tidy().await?;
-    while !app.stop.is_cancelled() && app.database.forget_old().await? {}
+    for what in Forget::ALL {
+        while !app.stop.is_cancelled() {
+            match app.database.forget(what, &app.config().keep).await? {
+                0 => break,
+                gone => app.metrics.forgotten(what, gone),
+            }
+        }
+    }
     Ok(())
 }

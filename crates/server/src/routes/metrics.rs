@@ -11,7 +11,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use database::{QueueStatistics, Report, Rescued};
+use database::{Forget, QueueStatistics, Report, Rescued};
 use model::GitHost;
 
 use crate::App;
@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     reports: IntCounterVec,
     report_seconds: HistogramVec,
     report_lag_seconds: HistogramVec,
+    forgotten: IntCounterVec,
     outbox_waiting: IntGauge,
     outbox_oldest_seconds: IntGauge,
     runs: IntGaugeVec,
@@ -115,6 +116,10 @@ impl Metrics {
                 .buckets(LAGS.to_vec()),
                 &["kind"],
             )?,
+            forgotten: IntCounterVec::new(
+                Opts::new("forgotten_rows_total", "Rows removed because they were kept for long enough"),
+                &["what"],
+            )?,
             outbox_waiting: IntGauge::new("outbox_waiting", "Reports that are not sent yet")?,
             outbox_oldest_seconds: IntGauge::new("outbox_oldest_seconds", "Age of the oldest of them")?,
             runs: IntGaugeVec::new(
@@ -145,6 +150,9 @@ impl Metrics {
                 self.deliveries.with_label_values(&[host.as_str(), outcome]);
             }
         }
+        for what in Forget::ALL {
+            self.forgotten.with_label_values(&[what.as_str()]);
+        }
         for kind in ["commit_status", "webhook"] {
             self.report_seconds.with_label_values(&[kind]);
             self.report_lag_seconds.with_label_values(&[kind]);
@@ -165,6 +173,7 @@ impl Metrics {
         registry.register(Box::new(self.reports.clone()))?;
         registry.register(Box::new(self.report_seconds.clone()))?;
         registry.register(Box::new(self.report_lag_seconds.clone()))?;
+        registry.register(Box::new(self.forgotten.clone()))?;
         registry.register(Box::new(self.outbox_waiting.clone()))?;
         registry.register(Box::new(self.outbox_oldest_seconds.clone()))?;
         registry.register(Box::new(self.runs.clone()))?;
@@ -213,6 +222,10 @@ impl Metrics {
     /// `seconds` by the database's clock.
     pub(crate) fn report_heard(&self, report: &Report, seconds: f64) {
         self.report_lag_seconds.with_label_values(&[word(report)]).observe(seconds);
+    }
+
+    pub(crate) fn forgotten(&self, what: Forget, rows: u64) {
+        self.forgotten.with_label_values(&[what.as_str()]).inc_by(rows);
     }
 
     fn outbox(&self, waiting: i64, oldest_seconds: i64) {

@@ -140,8 +140,9 @@ impl World {
         let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
         let ssh = Starter::start(tokio::runtime::Handle::current(), self.policy.clone()).unwrap();
+        let blobs = Arc::new(self.store.hold(Holder { run, attempt }));
         let means = Means { store, database, http, pulls: Arc::default(), ssh };
-        let answers = Answers::new(means, self.leased.clone(), lease.clone(), granted, 0);
+        let answers = Answers::new(means, self.leased.clone(), lease.clone(), blobs, granted, 0);
         let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();
         let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
