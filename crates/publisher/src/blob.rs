@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use database::{BlobState, WorkBlob};
+use failpoint::Point;
 use futures_util::{Stream, StreamExt};
 use model::{Descriptor, Digest, Failure, ImageReference, Trust};
 use tokio_util::io::ReaderStream;
@@ -18,6 +19,7 @@ pub(crate) async fn ensure(publication: &Publication, blob: &WorkBlob) -> Result
         ensure_in(publication, blob, repository, there).await?;
         there = Some(repository);
     }
+    failpoint::try_pass(Point::PublisherBlobPushed).await.map_err(|injected| not_passed(&injected))?;
     set(publication, &blob.blob.digest, BlobState::Pushed).await
 }
 
@@ -110,6 +112,10 @@ async fn set(publication: &Publication, digest: &Digest, state: BlobState) -> Re
             written => return Ok(written?),
         }
     }
+}
+
+fn not_passed(injected: &failpoint::Injected) -> Failure {
+    Failure::service("internal", injected.to_string(), "")
 }
 
 pub(crate) fn missing(digest: &Digest) -> Failure {

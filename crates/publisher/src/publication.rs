@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use database::{AfterFailure, LeasedPublication, ManifestTag, Under, Work};
+use failpoint::Point;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use identity::Identity;
 use model::{Blame, Descriptor, Digest, Failure, Trust};
@@ -56,6 +57,7 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
     let span = tracing::info_span!("publication", run = %leased.run, publication = %leased.lease.id);
     async move {
         let began = Instant::now();
+        failpoint::pass(Point::PublisherLeased).await;
         METRICS.open.inc();
         let _open = Open;
         let target = (leased.registry_address.as_str(), leased.plain_http);
@@ -175,6 +177,7 @@ impl Publication {
         let _timer = METRICS.manifest.start_timer();
         let bytes = self.read_manifest(manifest)?;
         let tags = self.claim_tags().await?;
+        failpoint::pass(Point::PublisherTagsClaimed).await;
         let address = &self.leased.registry_address;
         for tag in &tags {
             // An image whose tag a newer run has can still be had by its digest.
@@ -183,6 +186,7 @@ impl Publication {
             let pushed =
                 self.registry.push_manifest(address, &tag.repository, name, media_type, bytes.clone().into());
             pushed.await.map_err(|error| error.failure())?;
+            failpoint::pass(Point::PublisherTagPut).await;
         }
         for ManifestTag { repository, tag, superseded_by, .. } in &tags {
             let digest = &manifest.digest;
@@ -208,9 +212,13 @@ impl Publication {
 
     /// The last word, as often as it takes while the database is away.
     async fn end(&self, digest: &Digest) -> Result<Digest, Ended> {
+        failpoint::pass(Point::PublisherBeforeCommit).await;
         loop {
             match self.house.database.published(&self.leased.lease, digest).await {
-                Ok(()) => return Ok(digest.clone()),
+                Ok(()) => {
+                    failpoint::pass(Point::PublisherAfterCommit).await;
+                    return Ok(digest.clone());
+                }
                 Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
                 Err(error) => return Err(error.into()),
             }

@@ -12,6 +12,7 @@ use broker::RunSecrets;
 use bytes::Bytes;
 use content::Store;
 use database::{Database, LeasedRun, PublicationBlob};
+use failpoint::Point;
 use futures_util::{Stream, StreamExt, stream};
 use model::{Failure, GitRevision, ImageReference, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
@@ -118,6 +119,7 @@ impl Answers {
                 let Lease { run, epoch, token, .. } = &self.lease;
                 let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
                 written.map_err(|error| error.failure())?;
+                failpoint::try_pass(Point::WorkerFetched).await.map_err(|error| internal(&error))?;
                 *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
                 Ok((Answer::Done, Vec::new()))
             }
@@ -250,6 +252,7 @@ impl Answers {
                 (Arc::clone(&self.means.store), self.leased.scope.clone(), blob.digest.clone());
             let linked = tokio::task::spawn_blocking(move || store.link(&file, &scope, &digest)).await;
             linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())?;
+            failpoint::try_pass(Point::WorkerLayerLinked).await.map_err(|error| internal(&error))?;
             METRICS.layer.observe(began.elapsed().as_secs_f64());
             METRICS.layer_bytes.inc_by(blob.size);
         }
@@ -267,6 +270,7 @@ impl Answers {
             let blob = PublicationBlob::in_store(blob, &self.leased.scope);
             let announced = database.announce_blob(lease.run, lease.epoch, &lease.token, &blob).await;
             announced.map_err(|error| error.failure())?;
+            failpoint::pass(Point::WorkerAnnounced).await;
         }
         Ok((Answer::Done, Vec::new()))
     }
