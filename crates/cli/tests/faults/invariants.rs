@@ -57,7 +57,7 @@ pub(crate) async fn judge(evidence: &Evidence, registry: &str) -> Verdict {
     whole_logs(evidence, &mut verdict);
     verdict.check("I9", evidence.residue.is_none(), || evidence.residue.clone().unwrap_or_default());
     no_secret(evidence, &mut verdict);
-    the_same_digest(evidence, &mut verdict);
+    the_same_digest(evidence, registry, &mut verdict).await;
     told(evidence, &mut verdict);
     right_blame(evidence, &mut verdict);
     verdict
@@ -218,13 +218,17 @@ fn no_secret(evidence: &Evidence, verdict: &mut Verdict) {
     verdict.check("I10", !told, || "somebody was told it".to_owned());
 }
 
-fn the_same_digest(evidence: &Evidence, verdict: &mut Verdict) {
+async fn the_same_digest(evidence: &Evidence, registry: &str, verdict: &mut Verdict) {
     let twins: Vec<&Seen> = evidence.seen[SHARED..].iter().filter(|seen| succeeded(seen)).collect();
-    if let [one, other] = twins[..] {
-        verdict.check("I14", digest(one) == digest(other), || {
-            format!("{} and {} are of the same source", digest(one), digest(other))
-        });
-    }
+    let [one, other] = twins[..] else { return };
+    let same = digest(one) == digest(other);
+    let shown = if same {
+        String::new()
+    } else {
+        let one = readback::shown(registry, one.name, digest(one)).await;
+        format!("one source is {one}\n  and {}", readback::shown(registry, other.name, digest(other)).await)
+    };
+    verdict.check("I14", same, || shown);
 }
 
 fn told(evidence: &Evidence, verdict: &mut Verdict) {

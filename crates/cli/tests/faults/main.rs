@@ -57,6 +57,9 @@ async fn a_fault_breaks_no_invariant() {
         }
         let played = play(&mut stage, Draw::of(seed)).await;
         eprintln!("{}", report::line(&played));
+        if std::env::var_os("SLIPWAY_FAULTS_KEEP").is_some() {
+            keep_log(&stage, seed);
+        }
         if !played.verdict.broken.is_empty() {
             eprintln!("{}", report::violations(&played));
             keep_log(&stage, seed);

@@ -60,3 +60,25 @@ fn check(bytes: &[u8], digest: &str, size: Option<u64>) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+/// Manifest, configuration and names in the layers, for people.
+pub(crate) async fn shown(registry: &str, repository: &str, digest: &str) -> String {
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("http://{registry}/v2/{repository}/{path}")).await;
+        answer.expect("the registry answers").bytes().await.expect("all of it")
+    };
+    let manifest = get(&format!("manifests/{digest}")).await;
+    let mut text = String::from_utf8_lossy(&manifest).into_owned();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
+    let config = manifest["config"]["digest"].as_str().unwrap_or_default();
+    text.push_str(&String::from_utf8_lossy(&get(&format!("blobs/{config}")).await));
+    for layer in manifest["layers"].as_array().into_iter().flatten().skip(1) {
+        let bytes = get(&format!("blobs/{}", layer["digest"].as_str().unwrap_or_default())).await;
+        let mut archive = tar::Archive::new(GzDecoder::new(&bytes[..]));
+        for entry in archive.entries().into_iter().flatten().flatten() {
+            let header = entry.header();
+            text.push_str(&format!("\n    {:?} {:?}", entry.path().unwrap_or_default(), header));
+        }
+    }
+    text
+}

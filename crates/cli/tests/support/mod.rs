@@ -96,7 +96,9 @@ impl World {
     pub(crate) async fn start_with_failpoints(arguments: &[&str], failpoints: &Path, mebibytes: u32) -> Self {
         let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
         open_to_all(folder.path());
-        open_to_all(failpoints);
+        // Whoever passes a point renames the file that armed it, whosever that is: no sticky bit.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(failpoints, all).expect("opening a temporary folder");
         let data = folder.path().join("data");
         let disk = SmallDisk::mount_ext4(data.join("store"), &folder.path().join("disk"), mebibytes);
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
