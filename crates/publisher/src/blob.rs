@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 use crate::limits;
 use crate::log::size;
 use crate::metrics::METRICS;
-use crate::publication::{Ended, Publication};
+use crate::publication::{Ended, Publication, while_away};
 
 /// Makes sure that every repository of the publication has the blob.
 pub(crate) async fn ensure(publication: &Publication, blob: &WorkBlob) -> Result<(), Ended> {
@@ -106,12 +106,8 @@ async fn pull(
 }
 
 async fn set(publication: &Publication, digest: &Digest, state: BlobState) -> Result<(), Ended> {
-    loop {
-        match publication.house.database.blob_state(&publication.leased.lease, digest, state).await {
-            Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
-            written => return Ok(written?),
-        }
-    }
+    let (database, lease) = (&publication.house.database, &publication.leased.lease);
+    Ok(while_away(|| database.blob_state(lease, digest, state)).await?)
 }
 
 fn not_passed(injected: &failpoint::Injected) -> Failure {

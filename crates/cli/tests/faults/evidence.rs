@@ -128,7 +128,7 @@ fn tag(stage: &Stage, image: &str) -> Option<String> {
 async fn until_swept(stage: &Stage) -> Option<String> {
     let deadline = Instant::now() + SWEEP;
     loop {
-        let left = Residue::now(&stage.world.data);
+        let left = Residue::of_service(&stage.world.data, &[stage.world.pid()]);
         if left.is_none() {
             return None;
         }

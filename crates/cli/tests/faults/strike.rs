@@ -76,10 +76,10 @@ pub(crate) async fn strike(
         held.release();
     }
     stage.arms.clear();
-    if let Fault::Registry(_) = draw.fault {
-        until_troubled(stage, fleet).await;
-    }
-    let over = Instant::now();
+    let over = match draw.fault {
+        Fault::Registry(_) => until_troubled(stage, fleet).await,
+        _ => Instant::now(),
+    };
     let cancelled = match cancelled {
         Some(cancelled) => cancelled.await.ok().flatten(),
         None => None,
@@ -111,8 +111,9 @@ async fn come(stage: &Stage, draw: &Draw, held: Option<&mut Held>, fleet: &Fleet
     tokio::select! { () = arrived => true, () = home => false }
 }
 
-/// Until every request that was to have trouble has had it, or the fleet is home, or for long enough.
-async fn until_troubled(stage: &Stage, fleet: &Fleet) {
+/// Until every request that was to have trouble has had it, or the fleet is home, or for long enough. Answers when
+/// the last one had it.
+async fn until_troubled(stage: &Stage, fleet: &Fleet) -> Instant {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut last = (stage.proxy.troubled(), Instant::now());
     while Instant::now() < deadline && !fleet.is_over() && last.1.elapsed() < Duration::from_secs(5) {
@@ -123,6 +124,7 @@ async fn until_troubled(stage: &Stage, fleet: &Fleet) {
         }
     }
     stage.proxy.calm();
+    last.1
 }
 
 /// True when there was something to strike.
