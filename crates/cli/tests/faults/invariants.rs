@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use serde_json::Value;
 use test_support::Asked;
 
-use crate::draw::Fault;
+use crate::draw::{Fault, Target};
 use crate::evidence::{Evidence, text};
 use crate::fleet::{NAMES, SHARED, Seen, is_end};
 use crate::readback;
@@ -27,7 +27,10 @@ pub(crate) const ALL: [(&str, &str); 13] = [
     ("I10", "a secret is in no log, no layer, no report"),
     ("I14", "the same source is the same digest"),
     ("I15", "each end is to be told once, and what was told is true"),
-    ("I16", "a fault of the service is never the user's, and one fault fails no run"),
+    (
+        "I16",
+        "a fault of the service is never the user's; one fault fails no run, and a database that is away costs no attempt",
+    ),
 ];
 
 /// What was looked at and what is wrong, by invariant.
@@ -253,6 +256,16 @@ fn right_blame(evidence: &Evidence, verdict: &mut Verdict) {
         let blame = row["failure"]["blame"].as_str();
         verdict.check("I16", blame != Some("user"), || format!("{row}"));
     }
+    let is_databases = match evidence.draw.fault {
+        Fault::RestartPostgres | Fault::KillBackends | Fault::ExhaustPool(_) => true,
+        Fault::Kill(target) => target == Target::Postgres,
+        _ => false,
+    };
+    let (runs, attempts) = (evidence.runs.len(), evidence.attempts.len());
+    // A run that was cancelled while it waited has none.
+    verdict.check("I16", !is_databases || attempts <= runs, || {
+        format!("{runs} runs took {attempts} attempts: {:?}", evidence.attempts)
+    });
     // Room that is taken for longer than the attempts last is nothing that they could mend.
     let may_fail = matches!(evidence.draw.fault, Fault::FillDisk(_));
     for seen in &evidence.seen {

@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     pub(crate) told: Arc<Mutex<Vec<Value>>>,
     _failpoints: TempDir,
     _repository: TestRepository,
-    _git: GitServer,
+    git: GitServer,
 }
 
 impl Stage {
@@ -61,11 +61,11 @@ impl Stage {
             told,
             _failpoints: failpoints,
             _repository: repository,
-            _git: git,
+            git,
         };
         stage.credentials().await;
-        for (branch, reproducible) in [("shared", None), ("twin", Some("0"))] {
-            stage.task(branch, reproducible, &receiver).await;
+        for (branch, epoch) in [("shared", None), ("twin", Some(0))] {
+            stage.task(branch, epoch, &receiver).await;
         }
         stage
     }
@@ -81,16 +81,13 @@ impl Stage {
         }
     }
 
-    async fn task(&self, branch: &str, epoch: Option<&str>, receiver: &str) {
-        let mut arguments = json!({ "BASE": format!("{}/base/busybox:1", self.proxy.address()) });
-        if let Some(epoch) = epoch {
-            arguments["SOURCE_DATE_EPOCH"] = json!(epoch);
-        }
+    async fn task(&self, branch: &str, epoch: Option<u32>, receiver: &str) {
         let task = json!({
             "name": branch,
             "build": {
-                "source": format!("{}#{branch}", self._git.url()), "secrets": { "canary": "canary" },
-                "build_args": arguments,
+                "source": format!("{}#{branch}", self.git.url()), "secrets": { "canary": "canary" },
+                "build_args": { "BASE": format!("{}/base/busybox:1", self.proxy.address()) },
+                "source_date_epoch": epoch,
             },
             "notify": [{ "url": receiver, "credential": "ours", "events": ["run.finished"] }],
         });
