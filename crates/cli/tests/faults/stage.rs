@@ -2,6 +2,7 @@
 //! faults and writes a journal, a git host, somebody who is told of runs.
 
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 use axum::Json;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use test_support::{FaultProxy, GIT_HOSTS, GitServer, LocalRegistry, TestRepository};
 
 use crate::draw::Target;
-use crate::support::{Identity, World, residue};
+use crate::support::{Identity, World, residue, slipway};
 
 /// Planted as a build's secret: it may be nowhere.
 pub(crate) const CANARY: &str = "canary-4f1d7a90c3";
@@ -27,13 +28,14 @@ const TWIN: &str = "ARG BASE\nFROM ${BASE}\nARG SEED\nRUN --mount=type=secret,id
 const DISK: u32 = 256;
 
 pub(crate) struct Stage {
+    second: SecondPublisher,
     pub(crate) world: World,
     pub(crate) registry: LocalRegistry,
     pub(crate) proxy: FaultProxy,
     pub(crate) arms: Arms,
     /// Bodies of webhooks.
     pub(crate) told: Arc<Mutex<Vec<Value>>>,
-    _failpoints: TempDir,
+    failpoints: TempDir,
     _repository: TestRepository,
     git: GitServer,
 }
@@ -53,21 +55,21 @@ impl Stage {
         let told = Arc::<Mutex<Vec<Value>>>::default();
         let receiver = receive(Arc::clone(&told)).await;
         let arms = Arms::in_folder(failpoints.path());
-        let stage = Self {
-            world,
-            registry,
-            proxy,
-            arms,
-            told,
-            _failpoints: failpoints,
-            _repository: repository,
-            git,
-        };
+        let second = SecondPublisher::start(&world, failpoints.path());
+        let stage =
+            Self { second, world, registry, proxy, arms, told, failpoints, _repository: repository, git };
         stage.credentials().await;
         for (branch, epoch) in [("shared", None), ("twin", Some(0))] {
             stage.task(branch, epoch, &receiver).await;
         }
         stage
+    }
+
+    /// Whoever was killed for good is started again, before the next fleet.
+    pub(crate) fn mend(&mut self) {
+        if !self.second.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.second = SecondPublisher::start(&self.world, self.failpoints.path());
+        }
     }
 
     async fn credentials(&self) {
@@ -105,7 +107,10 @@ impl Stage {
         match target {
             Target::Server => self.world.role("server"),
             Target::Worker => self.world.role("worker"),
-            Target::Publisher => self.world.role("publisher"),
+            Target::Publisher => {
+                let second = i32::try_from(self.second.0.id()).expect("a process id");
+                self.world.role("publisher").into_iter().chain([second]).collect()
+            }
             Target::Registry => vec![self.registry.pid()],
             Target::Cell => {
                 let children = self.world.role("worker").into_iter().flat_map(residue::children_of);
@@ -131,6 +136,36 @@ impl Stage {
     pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
         let text = self.sql(&format!("SELECT coalesce(json_agg(t), '[]') FROM ({query}) t"));
         serde_json::from_str(&text.expect("the database is back")).unwrap()
+    }
+}
+
+/// Beside the one of `up`, on the same store: where one is stopped or dies, the other goes on with its publications.
+struct SecondPublisher(Child);
+
+impl SecondPublisher {
+    fn start(world: &World, failpoints: &Path) -> Self {
+        let secret = |name: &str| world.data.join("secrets").join(name);
+        let log = std::fs::File::options().append(true).open(world.data.with_extension("log"));
+        let mut command = Identity::Root.command(Path::new("env"));
+        command.arg(format!("{}={}", failpoint::VARIABLE, failpoints.display())).arg(slipway());
+        command.arg("publisher").arg("--store").arg(world.data.join("store"));
+        command.arg("--key-file").arg(secret("publisher.key"));
+        command.arg("--database-url-file").arg(secret("publisher.database-url"));
+        command.arg("--socket").arg(world.runtime.join("second.sock"));
+        if nix::unistd::geteuid().is_root() {
+            command.arg("--parent").arg(std::process::id().to_string());
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap()).spawn();
+        Self(child.expect("a second publisher starts"))
+    }
+}
+
+impl Drop for SecondPublisher {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            Identity::Root.kill(i32::try_from(self.0.id()).expect("a process id"), "TERM");
+            let _ = self.0.wait();
+        }
     }
 }
 
