@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test verify bench fmt lint openapi sqlx clean
+.PHONY: help demo up test faults verify bench fmt lint openapi sqlx clean
 # The toolchain that the set-up chose, and `fail`, for every recipe below.
 env := . scripts/env;
 
@@ -23,6 +23,10 @@ up: ## Set up and run the service in the foreground; ARGS='--listen 127.0.0.1:80
 test: ## Set up and pass every test; ARGS='-p dockerfile' for less
 	@scripts/setup build run proof test
 	@scripts/test $(ARGS)
+
+faults: ## Faults from seeds; SEED=17 COUNT=1 plays one once more, COUNT=200 writes docs/faults.md
+	@scripts/setup build run proof test
+	@SEED='$(SEED)' COUNT='$(COUNT)' scripts/faults
 
 verify: ## What takes longer: the list is in scripts/verify
 	@scripts/setup build run proof test verify

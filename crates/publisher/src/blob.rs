@@ -5,6 +5,7 @@ use std::fs::File;
 use bytes::Bytes;
 use content::VerifyingReader;
 use database::{BlobState, WorkBlob};
+use failpoint::Point;
 use futures_util::{Stream, StreamExt};
 use model::{Descriptor, Digest, Failure, ImageReference, Trust};
 use tokio_util::io::ReaderStream;
@@ -12,7 +13,7 @@ use tokio_util::io::ReaderStream;
 use crate::limits;
 use crate::log::size;
 use crate::metrics::METRICS;
-use crate::publication::{Ended, Publication};
+use crate::publication::{Ended, Publication, while_away};
 
 /// Makes sure that every repository of the publication has the blob.
 pub(crate) async fn ensure(publication: &Publication, blob: &WorkBlob) -> Result<(), Ended> {
@@ -21,6 +22,7 @@ pub(crate) async fn ensure(publication: &Publication, blob: &WorkBlob) -> Result
         ensure_in(publication, blob, repository, there).await?;
         there = Some(repository);
     }
+    failpoint::try_pass(Point::PublisherBlobPushed).await.map_err(|injected| not_passed(&injected))?;
     set(publication, &blob.blob.digest, BlobState::Pushed).await
 }
 
@@ -135,12 +137,12 @@ async fn pull(
 }
 
 async fn set(publication: &Publication, digest: &Digest, state: BlobState) -> Result<(), Ended> {
-    loop {
-        match publication.house.database.blob_state(&publication.leased.lease, digest, state).await {
-            Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
-            written => return Ok(written?),
-        }
-    }
+    let (database, lease) = (&publication.house.database, &publication.leased.lease);
+    Ok(while_away(|| database.blob_state(lease, digest, state)).await?)
+}
+
+fn not_passed(injected: &failpoint::Injected) -> Failure {
+    Failure::service("internal", injected.to_string(), "")
 }
 
 pub(crate) fn missing(digest: &Digest) -> Failure {

@@ -3,6 +3,7 @@
 //! in to a registry. Deliberately absent: anything that a stranger wrote is run or unpacked.
 
 mod blob;
+mod fence;
 mod limits;
 mod log;
 mod metrics;
@@ -13,7 +14,7 @@ mod sign_in;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use content::StoreReader;
 use database::{Database, Hint};
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vault::Vault;
+
+use crate::fence::Fence;
 
 /// Polling alone is sufficient; a notification only makes it sooner.
 const POLL: Duration = Duration::from_secs(1);
@@ -117,9 +120,11 @@ async fn lease_until(house: &Arc<House>, publications: &TaskTracker, stop: &Canc
             permit = Arc::clone(&slots).acquire_owned() => permit,
         };
         let Ok(permit) = permit else { return };
+        let asked = Instant::now();
         match house.database.lease_publication(house.id, house.store.id()).await {
             Ok(Some(leased)) => {
-                let publication = publication::publish(Arc::clone(house), leased, stop.clone());
+                let fence = Fence::of(asked);
+                let publication = publication::publish(Arc::clone(house), leased, fence, stop.clone());
                 publications.spawn(async move {
                     publication.await;
                     drop(permit);

@@ -6,7 +6,9 @@ use std::time::Duration;
 pub(crate) const PUBLICATIONS: usize = 32;
 /// Blobs of one publication.
 pub(crate) const BLOBS: usize = 4;
-/// Heartbeat of a lease of 15 seconds.
+/// As `lease_length` in migrations/ has it.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// Its heartbeat.
 pub(crate) const RENEW: Duration = Duration::from_secs(4);
 /// How often an open publication is looked at for new blobs.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);

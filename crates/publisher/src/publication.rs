@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use database::{AfterFailure, LeasedPublication, ManifestTag, Under, Work};
+use failpoint::Point;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use identity::Identity;
 use model::{Blame, Descriptor, Digest, Failure, Trust};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::fence::Fence;
 use crate::log::PushLog;
 use crate::metrics::{METRICS, Troubles};
 use crate::sign_in::{Asker, PublicationSignIn};
@@ -55,15 +57,22 @@ pub(crate) struct Publication {
     pub(crate) leased: LeasedPublication,
     pub(crate) registry: registry::Client,
     pub(crate) log: PushLog,
+    fence: Fence,
     /// Repositories of the image's names, each once.
     pub(crate) repositories: Vec<String>,
 }
 
 /// Publishes from lease to end.
-pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: CancellationToken) {
+pub(crate) async fn publish(
+    house: Arc<House>,
+    leased: LeasedPublication,
+    fence: Fence,
+    stop: CancellationToken,
+) {
     let span = tracing::info_span!("publication", run = %leased.run, publication = %leased.lease.id);
     async move {
         let began = Instant::now();
+        failpoint::pass(Point::PublisherLeased).await;
         METRICS.open.inc();
         let _open = Open;
         let target = (leased.registry_address.as_str(), leased.plain_http);
@@ -74,7 +83,7 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
         };
         let identity = house.identities.of(asker, target, &leased.sign_in).await;
         METRICS.sign_in.observe(began.elapsed().as_secs_f64());
-        let publication = Publication::new(house, leased, identity);
+        let publication = Publication::new(house, leased, fence, identity);
         let ended = tokio::select! {
             ended = publication.push() => ended,
             () = publication.keep_lease() => Err(Ended::Lost),
@@ -93,6 +102,19 @@ pub(crate) async fn publish(house: Arc<House>, leased: LeasedPublication, stop: 
     }
     .instrument(span)
     .await;
+}
+
+/// Asks as often as it takes while the database is away.
+pub(crate) async fn while_away<T, F>(ask: impl Fn() -> F) -> Result<T, database::Error>
+where
+    F: Future<Output = Result<T, database::Error>>,
+{
+    loop {
+        match ask().await {
+            Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// Counts a publication as open until it is dropped.
@@ -117,7 +139,12 @@ fn word(ended: &Result<Digest, Ended>) -> &'static str {
 }
 
 impl Publication {
-    fn new(house: Arc<House>, leased: LeasedPublication, identity: Result<Identity, Failure>) -> Self {
+    fn new(
+        house: Arc<House>,
+        leased: LeasedPublication,
+        fence: Fence,
+        identity: Result<Identity, Failure>,
+    ) -> Self {
         let plain = leased.plain_http.then(|| leased.registry_address.clone());
         let mut seen = HashSet::new();
         let repositories = leased.images.iter().map(|image| image.repository.clone());
@@ -127,15 +154,16 @@ impl Publication {
         let (http, plain) = (house.http.clone(), plain.into_iter().collect());
         let registry =
             registry::Client::pushing(http, plain, address, Arc::new(sign_in)).observed(Arc::new(Troubles));
-        Self { house, leased, registry, log: PushLog::default(), repositories }
+        Self { house, leased, registry, log: PushLog::default(), fence, repositories }
     }
 
     /// Returns when the lease is lost.
     async fn keep_lease(&self) {
         loop {
             tokio::time::sleep(limits::RENEW).await;
+            let asked = Instant::now();
             match self.house.database.renew_publication(&self.leased.lease).await {
-                Ok(true) => {}
+                Ok(true) => self.fence.renewed(asked),
                 Ok(false) => return,
                 // The push goes on: what it writes is refused if somebody else took over.
                 Err(error) => tracing::warn!(%error, "a publication's lease could not be renewed"),
@@ -167,24 +195,22 @@ impl Publication {
 
     /// Which tags are ours, for good.
     async fn claim_tags(&self) -> Result<Vec<ManifestTag>, Ended> {
-        let tags = self.house.database.begin_manifest(&self.leased.lease).await?;
+        let (database, lease) = (&self.house.database, &self.leased.lease);
+        let tags = while_away(|| database.begin_manifest(lease)).await?;
         if tags.iter().all(|tag| tag.is_settled) { Ok(tags) } else { Err(Ended::Waits) }
     }
 
-    /// What there is to do; a database that is away is waited for.
+    /// What there is to do.
     async fn look(&self) -> Result<Work, Ended> {
-        loop {
-            match self.house.database.publication_work(&self.leased.lease).await {
-                Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
-                work => return Ok(work?),
-            }
-        }
+        let (database, lease) = (&self.house.database, &self.leased.lease);
+        Ok(while_away(|| database.publication_work(lease)).await?)
     }
 
     async fn push_manifest(&self, manifest: &Descriptor) -> Result<Digest, Ended> {
         let _timer = METRICS.manifest.start_timer();
         let bytes = self.read_manifest(manifest)?;
         let tags = self.claim_tags().await?;
+        failpoint::pass(Point::PublisherTagsClaimed).await;
         let address = &self.leased.registry_address;
         for tag in &tags {
             // An image whose tag a newer run has can still be had by its digest.
@@ -192,7 +218,10 @@ impl Publication {
             let media_type = &manifest.media_type;
             let pushed =
                 self.registry.push_manifest(address, &tag.repository, name, media_type, bytes.clone().into());
-            pushed.await.map_err(|error| error.failure())?;
+            // A registry knows no epoch.
+            let pushed = self.fence.within(pushed).await.ok_or(Ended::Lost)?;
+            pushed.map_err(|error| error.failure())?;
+            failpoint::pass(Point::PublisherTagPut).await;
         }
         for ManifestTag { repository, tag, superseded_by, .. } in &tags {
             let digest = &manifest.digest;
@@ -218,13 +247,11 @@ impl Publication {
 
     /// The last word, as often as it takes while the database is away.
     async fn end(&self, digest: &Digest) -> Result<Digest, Ended> {
-        loop {
-            match self.house.database.published(&self.leased.lease, digest).await {
-                Ok(()) => return Ok(digest.clone()),
-                Err(error) if error.is_unavailable() => tokio::time::sleep(limits::RENEW / 4).await,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        failpoint::pass(Point::PublisherBeforeCommit).await;
+        let (database, lease) = (&self.house.database, &self.leased.lease);
+        while_away(|| database.published(lease, digest)).await?;
+        failpoint::pass(Point::PublisherAfterCommit).await;
+        Ok(digest.clone())
     }
 
     /// The tag names our manifest. Another push may have moved it meanwhile: then ours is there at least.

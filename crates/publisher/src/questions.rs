@@ -11,6 +11,7 @@ use identity::{Access, Authorization, Identity};
 use model::{CredentialKind, Failure, Trust};
 
 use crate::House;
+use crate::publication::while_away;
 use crate::sign_in::Asker;
 
 /// Answers with what the house knows.
@@ -20,7 +21,8 @@ impl Answers for Desk {
     fn answer(&self, question: Question) -> BoxFuture<'_, Result<Answer, Failure>> {
         async move {
             let Question { run, epoch, token, ask } = question;
-            let held = self.0.database.leased_run(run, epoch, &token).await;
+            let (database, token) = (&self.0.database, &token);
+            let held = while_away(|| database.leased_run(run, epoch, token)).await;
             let held = held.map_err(|error| error.failure())?;
             match ask {
                 Ask::Preflight => self.preflight(&held).await.map(|()| Answer::Passed),

@@ -12,6 +12,8 @@ use model::{CredentialKind, Failure, SignIn};
 use registry::{Access, Authorization, Authorize, Scope};
 use vault::Vault;
 
+use crate::publication::while_away;
+
 /// Who asks for a credential: for a registry, under a lease that gives a right to it.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
@@ -43,7 +45,7 @@ impl Identities {
     /// That of a registry at `address` (`host[:port]`). A sign-in that was changed meanwhile is a new one.
     ///
     /// # Errors
-    /// The declared sign-in is incomplete, its credential is gone, or the database is away.
+    /// The declared sign-in is incomplete, or its credential is gone.
     pub(crate) async fn of(
         &self,
         asker: Asker<'_>,
@@ -93,15 +95,14 @@ impl Identities {
     /// A credential, opened.
     ///
     /// # Errors
-    /// There is none of that name and kind, the lease gives no right to it, it is sealed with another key, or the
-    /// database is away.
+    /// There is none of that name and kind, the lease gives no right to it, or it is sealed with another key.
     pub(crate) async fn credential(
         &self,
         asker: Asker<'_>,
         name: &str,
         kind: CredentialKind,
     ) -> Result<Opened, Failure> {
-        let found = asker.database.credential_under(asker.lease, name).await;
+        let found = while_away(|| asker.database.credential_under(asker.lease, name)).await;
         let found = found.map_err(|error| error.failure())?;
         let found = found.filter(|found| found.kind == kind).ok_or_else(|| gone(name))?;
         let secret = self.vault.unseal(&format!("credential/{}/{name}", asker.registry), &found.sealed);

@@ -33,6 +33,10 @@ pub enum Error {
     Protocol { host: String, reason: String },
 }
 
+/// What a registry says of a blob or an upload that it had taken, after a restart for one (distribution
+/// specification, "Error Codes"). The next try asks what is there, and uploads it again.
+const LOST: [&str; 3] = ["BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"];
+
 fn list(platforms: &[Platform]) -> String {
     match platforms {
         [] => "none".to_owned(),
@@ -94,9 +98,11 @@ impl Error {
                 message,
                 "Is the address right? It is tried again while the run has attempts left.",
             ),
-            // What the registry calls our request's fault will be so again.
-            Self::Refused { status, .. }
-                if (400..500).contains(status) && !matches!(status, 408 | 425 | 429) =>
+            // What the registry calls our request's fault will be so again, but for what it lost itself.
+            Self::Refused { status, said, .. }
+                if (400..500).contains(status)
+                    && !matches!(status, 408 | 425 | 429)
+                    && !LOST.iter().any(|code| said.contains(code)) =>
             {
                 Failure::user("registry_refused", message, "The registry's own words say why.")
             }
@@ -158,6 +164,15 @@ mod tests {
         {
             let failure = Error::refused("r.example", status, b"").failure();
             assert_eq!(failure.blame.as_str(), blame, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_the_registry_lost_is_not_the_users_fault() {
+        for code in ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"] {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"blob unknown to registry"}}]}}"#);
+            let failure = Error::refused("r.example", 400, body.as_bytes()).failure();
+            assert_eq!(failure.blame.as_str(), "service", "{code}");
         }
     }
 }

@@ -7,6 +7,7 @@
 mod authorize;
 mod error;
 mod get;
+mod patience;
 mod pull_token;
 mod push;
 mod refusal;

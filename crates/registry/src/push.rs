@@ -8,6 +8,7 @@ use oci_client::errors::{OciDistributionError, OciErrorCode};
 use reqwest::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::patience::{Moved, quick};
 use crate::{Access, Client, Error, Scope};
 
 /// What a push asks for, also to look: so that one token does for all of it.
@@ -24,7 +25,7 @@ impl Client {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
         loop {
-            let asked = target.client.blob_exists(&target.reference(), digest.as_str()).await;
+            let asked = quick(target.client.blob_exists(&target.reference(), digest.as_str())).await;
             match target.again(&asked).await? {
                 Some(again) => target = again,
                 None => return asked.map_err(|error| target.failed(error)),
@@ -52,7 +53,7 @@ impl Client {
         };
         loop {
             let (here, there) = (target.reference(), target.reference_of(from));
-            let mounted = target.client.mount_blob(&here, &there, digest.as_str()).await;
+            let mounted = quick(target.client.mount_blob(&here, &there, digest.as_str())).await;
             if let Some(again) = target.again(&mounted).await? {
                 target = again;
                 continue;
@@ -87,9 +88,15 @@ impl Client {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
         loop {
-            let body = open().await?.map(|part| part.map_err(OciDistributionError::IoError));
+            let moved = Moved::now();
+            let moves = moved.clone();
+            let body = open().await?.map(move |part| {
+                moves.again();
+                part.map_err(OciDistributionError::IoError)
+            });
             let (reference, digest) = (target.reference(), blob.digest.as_str());
-            let pushed = target.client.push_blob_stream(&reference, body, digest, Some(blob.size)).await;
+            let pushed = target.client.push_blob_stream(&reference, body, digest, Some(blob.size));
+            let pushed = moved.while_moving(blob.size, pushed).await;
             match target.again(&pushed).await? {
                 Some(again) => target = again,
                 None => return pushed.map(drop).map_err(|error| target.failed(error).into()),
@@ -118,7 +125,7 @@ impl Client {
         let mut target = self.target(registry, &scopes).await?;
         loop {
             let (bytes, media_type) = (manifest.clone(), media_type.clone());
-            let pushed = target.client.push_manifest_raw(&target.named(name), bytes, media_type).await;
+            let pushed = quick(target.client.push_manifest_raw(&target.named(name), bytes, media_type)).await;
             match target.again(&pushed).await? {
                 Some(again) => target = again,
                 None => return pushed.map(|_| digest).map_err(|error| target.failed(error)),
@@ -139,7 +146,7 @@ impl Client {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
         let found = loop {
-            let found = target.client.fetch_manifest_digest(&target.named(name), &target.auth()).await;
+            let found = quick(target.client.fetch_manifest_digest(&target.named(name), &target.auth())).await;
             match target.again(&found).await? {
                 Some(again) => target = again,
                 None => break found,

@@ -229,6 +229,9 @@ fn trouble_of(error: &OciDistributionError) -> Option<Trouble> {
             // The connection, or its lack; not a body of ours that can't be read.
             None => (!error.is_body() && !error.is_decode()).then_some(Trouble::Unavailable),
         },
+        OciDistributionError::IoError(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            Some(Trouble::Unavailable)
+        }
         OciDistributionError::RegistryError { envelope, .. } => {
             let has = |code: &OciErrorCode| envelope.errors.iter().any(|error| error.code == *code);
             let busy = has(&OciErrorCode::Toomanyrequests).then_some(Trouble::TooManyRequests);

@@ -4,6 +4,7 @@
 mod azure;
 mod base_image;
 mod database;
+mod fault_proxy;
 mod git;
 mod git_host;
 mod namespace;
@@ -16,6 +17,7 @@ mod token_registry;
 pub use azure::{FakeAzure, IDENTITY_HEADER, Principal};
 pub use base_image::{push_busybox, push_busybox_as};
 pub use database::TestDatabase;
+pub use fault_proxy::{Asked, FaultProxy, JournalEntry, Phase, RegistryFault, Trouble};
 pub use git::{Entry, GIT_HOSTS, GitRequest, GitServer, SshServer, TestRepository};
 pub use git_host::{FakeGitHost, GitState};
 pub use namespace::{Network, in_its_own_network};

@@ -30,6 +30,13 @@ pub struct Held {
 }
 
 impl Held {
+    /// With the ends that a proxy keeps.
+    pub(crate) fn pair() -> (Self, watch::Sender<bool>, watch::Receiver<bool>) {
+        let (arrived, arrival) = watch::channel(false);
+        let (release, released) = watch::channel(false);
+        (Self { arrived: arrival, release }, arrived, released)
+    }
+
     /// Waits until the request is there.
     ///
     /// # Panics
@@ -92,11 +99,10 @@ impl HoldingProxy {
     /// Never.
     #[must_use]
     pub fn hold(&self, hold: Hold) -> Held {
-        let (arrived, arrival) = watch::channel(false);
-        let (release, released) = watch::channel(false);
+        let (held, arrived, released) = Held::pair();
         let watch = Watch { hold, arrived, released };
         *self.watched.lock().expect("nobody panics while holding this") = Some(watch);
-        Held { arrived: arrival, release }
+        held
     }
 }
 

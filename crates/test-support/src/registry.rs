@@ -90,19 +90,7 @@ impl LocalRegistry {
         drop(free);
         let config = folder.path().join("config.yml");
         std::fs::write(&config, configuration(&folder, port, account)).expect("writing the configuration");
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.env("OTEL_TRACES_EXPORTER", "none");
-        die_with_parent(&mut command);
-        let mut process = command.spawn().expect("docker-registry (Debian's package `docker-registry`)");
-        let requests = Arc::<Mutex<Vec<_>>>::default();
-        let (lines, theirs) =
-            (BufReader::new(process.stdout.take().expect("it is piped")), Arc::clone(&requests));
-        std::thread::spawn(move || {
-            for request in lines.lines().map_while(Result::ok).filter_map(|line| parse(&line)) {
-                theirs.lock().expect("no test panics while it holds this").push(request);
-            }
-        });
+        let (process, requests) = start_process(&config);
         let mut registry = Self { port, process, requests, folder };
         registry.comes_up().then_some(registry)
     }
@@ -122,6 +110,32 @@ impl LocalRegistry {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).expect("a process id")
+    }
+
+    /// kill -9, and the same registry once more.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn kill_and_start(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        (self.process, self.requests) = start_process(&self.folder.path().join("config.yml"));
+        assert!(self.comes_up(), "docker-registry does not start again");
+    }
+
+    /// Where it keeps its files.
+    #[must_use]
+    pub fn files(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// What it was asked so far, oldest first.
@@ -150,6 +164,25 @@ impl Drop for LocalRegistry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+type Requests = Arc<Mutex<Vec<RegistryRequest>>>;
+
+fn start_process(config: &std::path::Path) -> (Child, Requests) {
+    let mut command = Command::new("docker-registry");
+    command.arg("serve").arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.env("OTEL_TRACES_EXPORTER", "none");
+    die_with_parent(&mut command);
+    let mut process = command.spawn().expect("docker-registry (Debian's package `docker-registry`)");
+    let requests = Requests::default();
+    let (lines, theirs) =
+        (BufReader::new(process.stdout.take().expect("it is piped")), Arc::clone(&requests));
+    std::thread::spawn(move || {
+        for request in lines.lines().map_while(Result::ok).filter_map(|line| parse(&line)) {
+            theirs.lock().expect("no test panics while it holds this").push(request);
+        }
+    });
+    (process, requests)
 }
 
 fn configuration(folder: &TempDir, port: u16, auth: &Auth<'_>) -> String {

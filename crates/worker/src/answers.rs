@@ -6,12 +6,13 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::RunSecrets;
 use bytes::Bytes;
 use content::{Hold, Store};
 use database::{Database, LeasedRun, PublicationBlob};
+use failpoint::Point;
 use futures_util::{Stream, StreamExt, stream};
 use model::{Failure, GitRevision, ImageReference, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
@@ -29,6 +30,9 @@ use crate::{fetch, git, network, streams};
 const UPLOAD_PACK_REQUEST: usize = 16 << 20;
 /// How many blobs a cell may have open and unfinished.
 const OPEN_BLOBS: usize = 1024;
+
+/// Until the database is asked again that was away.
+const AWAY: Duration = Duration::from_millis(500);
 
 /// What all runs of a worker share, as far as answers go.
 #[derive(Clone)]
@@ -139,8 +143,9 @@ impl Answers {
             Question::Upload => self.stream(self.upload()?, counted(From::Upload, ended)),
             Question::SourceFound { revision } => {
                 let Lease { run, epoch, token, .. } = &self.lease;
-                let written = self.means.database.source_found(*run, *epoch, token, &revision).await;
-                written.map_err(|error| error.failure())?;
+                let database = &self.means.database;
+                while_away(|| database.source_found(*run, *epoch, token, &revision)).await?;
+                failpoint::try_pass(Point::WorkerFetched).await.map_err(|error| internal(&error))?;
                 *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
                 Ok((Answer::Done, Vec::new()))
             }
@@ -238,8 +243,9 @@ impl Answers {
     async fn cache_lookup(&self, keys: &[CacheKey]) -> Result<Reply, Failure> {
         let keys: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
         let lease = &self.lease;
-        let found = self.means.database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys).await;
-        let found = found.map_err(|error| error.failure())?;
+        let database = &self.means.database;
+        let ask = || database.cache_lookup(lease.run, lease.epoch, &lease.token, &keys);
+        let found = while_away(ask).await?;
         let hits: Vec<_> = found.into_iter().map(|hit| hit.and_then(|hit| self.usable(hit))).collect();
         METRICS.looked_up(&hits);
         Ok((Answer::Cache { hits }, Vec::new()))
@@ -274,6 +280,7 @@ impl Answers {
                 (Arc::clone(&self.hold), self.leased.scope.clone(), blob.digest.clone());
             let linked = tokio::task::spawn_blocking(move || hold.link(&file, &scope, &digest)).await;
             linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())?;
+            failpoint::try_pass(Point::WorkerLayerLinked).await.map_err(|error| internal(&error))?;
             METRICS.layer.observe(began.elapsed().as_secs_f64());
             METRICS.layer_bytes.inc_by(blob.size);
         }
@@ -284,13 +291,14 @@ impl Answers {
             let keys: Vec<String> = cache.keys.into_iter().map(|key| key.0).collect();
             let entry =
                 database::CacheEntry { layer, description: cache.description, made_at: cache.made_at };
-            let recorded = database.cache_record(lease.run, lease.epoch, &lease.token, &keys, &entry).await;
-            recorded.map_err(|error| error.failure())?;
+            let record = || database.cache_record(lease.run, lease.epoch, &lease.token, &keys, &entry);
+            while_away(record).await?;
         }
         if let (true, Some(blob)) = (ready.announce && !self.leased.spec.images.is_empty(), ready.blob) {
             let blob = PublicationBlob::in_store(blob, &self.leased.scope);
-            let announced = database.announce_blob(lease.run, lease.epoch, &lease.token, &blob).await;
-            announced.map_err(|error| error.failure())?;
+            let announce = || database.announce_blob(lease.run, lease.epoch, &lease.token, &blob);
+            while_away(announce).await?;
+            failpoint::pass(Point::WorkerAnnounced).await;
         }
         Ok((Answer::Done, Vec::new()))
     }
@@ -308,8 +316,20 @@ fn counted(from: From, ended: impl FnOnce(StreamEnd) + Send + 'static) -> impl F
 }
 
 async fn source_chunk(database: &Database, lease: &Lease, chunk: i32) -> Result<Option<Vec<u8>>, Failure> {
-    let bytes = database.source_chunk(lease.run, lease.epoch, &lease.token, chunk).await;
-    bytes.map_err(|error| error.failure())
+    while_away(|| database.source_chunk(lease.run, lease.epoch, &lease.token, chunk)).await
+}
+
+/// A build goes on while the database is away, for as long as its lease lasts: a question of its waits.
+async fn while_away<T, F>(ask: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, database::Error>>,
+{
+    loop {
+        match ask().await {
+            Err(error) if error.is_unavailable() => tokio::time::sleep(AWAY).await,
+            answer => return answer.map_err(|error| error.failure()),
+        }
+    }
 }
 
 pub(crate) fn out_of_order() -> Failure {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use cell::{BuildJob, CellProcess, Job};
 use content::Holder;
 use database::{LeasedRun, Outcome, Verdict};
+use failpoint::Point;
 use model::{Failure, GitRevision};
-use port::{Channel, Finish, Packet, ToCell, ToWorker};
+use port::{Channel, Finish, Packet, ToCell, ToWorker, VertexEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -49,6 +50,7 @@ pub(crate) async fn execute(
         let hold = holding.hold(lease.clone());
         // What the run uses of the store stays until its end was reported, and its publication has ended.
         let blobs = Arc::new(house.store.hold(Holder { run: leased.run, attempt: leased.attempt }));
+        failpoint::pass(Point::WorkerLeased).await;
         let desk = Desk::new(house.config.broker.clone(), lease.clone());
         let began = Instant::now();
         let granted = tokio::select! {
@@ -221,7 +223,12 @@ async fn serve(channel: Arc<Channel>, answers: &Arc<Answers>, hold: &Hold, told:
                 tokio::spawn(task.in_current_span());
             }
             Some(Packet { message: ToWorker::Log { lines }, .. }) => told.log.write(lines).await,
-            Some(Packet { message: ToWorker::Vertex(event), .. }) => told.vertices.tell(event).await,
+            Some(Packet { message: ToWorker::Vertex(event), .. }) => {
+                if let VertexEvent::Started(_) = event {
+                    failpoint::pass(Point::WorkerVertexStarted).await;
+                }
+                told.vertices.tell(event).await;
+            }
             Some(Packet { message: ToWorker::Progress(progress), .. }) => hold.progress(progress),
             Some(Packet { message: ToWorker::Finish(finish), .. }) => {
                 return Some(outcome_of(finish, answers));
@@ -334,9 +341,11 @@ fn stopped() -> Failure {
 
 /// Reports the end, again and again while the database is away.
 async fn finish(house: &House, lease: &Lease, scope: &str, outcome: &Outcome) {
+    failpoint::pass(Point::WorkerBeforeFinish).await;
     loop {
         match house.database.finish(lease.run, lease.epoch, &lease.token, scope, outcome).await {
             Ok(status) => {
+                failpoint::pass(Point::WorkerAfterFinish).await;
                 tracing::info!(%status, "run handed on");
                 return;
             }

@@ -50,6 +50,21 @@ impl SmallDisk {
         assert!(mounted.is_ok_and(|status| status.success()), "a tmpfs at {}", at.display());
         Self(at)
     }
+
+    /// A real file system, in a file.
+    fn mount_ext4(at: PathBuf, image: &Path, mebibytes: u32) -> Self {
+        let file = std::fs::File::create(image).expect("a file for a disk");
+        file.set_len(u64::from(mebibytes) << 20).expect("room for a disk");
+        let root = |words: &[&str], path: &Path| {
+            let mut command = Identity::Root.command(Path::new(words[0]));
+            let status = command.args(&words[1..]).arg(path).status();
+            assert!(status.is_ok_and(|status| status.success()), "{words:?} {}", path.display());
+        };
+        root(&["mkfs.ext4", "-q", "-m", "0"], image);
+        root(&["mkdir", "-p"], &at);
+        root(&["mount", "-o", "loop", &image.display().to_string()], &at);
+        Self(at)
+    }
 }
 
 impl Drop for SmallDisk {
@@ -73,8 +88,25 @@ impl World {
         open_to_all(folder.path());
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let data = folder.path().join("data");
-        let mut world = Self::start_in(identity, &data, arguments).await;
+        let mut world = Self::start_in(identity, &data, arguments, &[]).await;
         world._folder = Some(folder);
+        world
+    }
+
+    /// As root, with failpoints that are armed in a folder, and a worker's store on an ext4 of its own.
+    pub(crate) async fn start_with_failpoints(arguments: &[&str], failpoints: &Path, mebibytes: u32) -> Self {
+        let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
+        open_to_all(folder.path());
+        // Whoever passes a point renames the file that armed it, whosever that is: no sticky bit.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(failpoints, all).expect("opening a temporary folder");
+        let data = folder.path().join("data");
+        let disk = SmallDisk::mount_ext4(data.join("store"), &folder.path().join("disk"), mebibytes);
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let environment = format!("{}={}", failpoint::VARIABLE, failpoints.display());
+        let mut world = Self::start_in(Identity::Root, &data, arguments, &[environment]).await;
+        world._folder = Some(folder);
+        world.disk = Some(disk);
         world
     }
 
@@ -84,13 +116,18 @@ impl World {
         open_to_all(folder.path());
         let data = folder.path().join("data");
         let disk = SmallDisk::mount(data.join("store"), mebibytes);
-        let mut world = Self::start_in(Identity::Root, &data, Vec::new()).await;
+        let mut world = Self::start_in(Identity::Root, &data, Vec::new(), &[]).await;
         world._folder = Some(folder);
         world.disk = Some(disk);
         world
     }
 
-    async fn start_in(identity: Identity, data: &Path, arguments: Vec<String>) -> Self {
+    async fn start_in(
+        identity: Identity,
+        data: &Path,
+        arguments: Vec<String>,
+        environment: &[String],
+    ) -> Self {
         let ready = data.with_extension("ready");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::options()
@@ -98,8 +135,10 @@ impl World {
             .append(true)
             .open(data.with_extension("log"))
             .expect("a log");
-        let mut command = identity.command(&slipway());
+        let mut command = identity.command(Path::new("env"));
         command
+            .args(environment)
+            .arg(slipway())
             .arg("up")
             .arg("--data")
             .arg(data)

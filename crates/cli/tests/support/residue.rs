@@ -28,6 +28,28 @@ impl Residue {
 }
 
 impl Residue {
+    /// Of one data folder alone, where other services of the machine are at work: processes in the cgroups of its
+    /// store or below `ancestors`. What another one took the cgroups' root away from can't be removed by ours.
+    pub(crate) fn of_service(data: &Path, ancestors: &[i32]) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let store = std::fs::read_to_string(data.join("store/store-id")).unwrap_or_default();
+        let owner = std::fs::metadata(data.join("store")).map(|meta| meta.uid()).ok();
+        let is_ours = |line: &String| {
+            let pid = line.split(' ').next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
+            let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            let mut above = std::iter::successors(Some(pid), |pid| parent_of(*pid));
+            cgroups.contains(store.trim()) || above.any(|pid| ancestors.contains(&pid))
+        };
+        let root_is_ours = |folder: &PathBuf| {
+            let root = folder.parent().and_then(|root| std::fs::metadata(root).ok());
+            root.map(|root| root.uid()) == owner
+        };
+        let mut residue = Self::now(data);
+        residue.processes.retain(is_ours);
+        residue.cgroups.retain(root_is_ours);
+        residue
+    }
+
     /// Whether there is nothing at all.
     pub(crate) fn is_none(&self) -> bool {
         let Self { processes, mounts, cgroups, folders } = self;

@@ -141,3 +141,38 @@ async fn who_waits_for_a_tag_can_be_cancelled() {
     assert_eq!(world.run(older.run).await.status, RunStatus::Cancelled);
     world.end(&newer).await;
 }
+
+#[tokio::test]
+async fn a_newer_run_waits_for_an_older_ones_push_that_is_under_way_as_long_as_its_lease() {
+    let world = World::new().await;
+    let task = world.task().await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(world.ask(&task, Trust::Trusted).await);
+    }
+    let [oldest, older, newest] = world.build(&runs).await.try_into().ok().unwrap();
+    assert!(world.begin(&oldest).await.is_settled);
+    let tag = world.begin(&older).await;
+    assert_eq!(
+        (tag.superseded_by, tag.is_settled),
+        (None, false),
+        "the registry may get the oldest one's last"
+    );
+    world.end(&oldest).await;
+    let older = world.again(&older).await;
+    assert!(world.begin(&older).await.is_settled, "nobody else pushes now");
+
+    world
+        .db
+        .execute("UPDATE slipway.publications SET lease_expires_at = now() WHERE lease_expires_at > now()")
+        .await;
+    let tag = world.begin(&newest).await;
+    assert_eq!(
+        (tag.superseded_by, tag.is_settled),
+        (None, true),
+        "whose lease is over asks again before it pushes"
+    );
+    let tag = world.begin(&older).await;
+    assert_eq!((tag.superseded_by, tag.is_settled), (Some(newest.run), false), "and waits then");
+    world.end(&newest).await;
+}

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use database::{OUTBOX_TRIES, OutboxRow, Report};
+use failpoint::Point;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -83,7 +84,9 @@ impl Hosts {
 
 async fn tell(app: &App, http: &egress::Client, row: OutboxRow) {
     let began = Instant::now();
+    failpoint::pass(Point::ReporterBefore).await;
     let sent = reports::send(app, http, &row).await;
+    failpoint::pass(Point::ReporterAfter).await;
     app.metrics.report_tried(&row.report, began.elapsed());
     let written = match sent {
         Ok(()) => {

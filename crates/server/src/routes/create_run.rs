@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use database::{CreateRun, NewRun as NewRow, Registry, RunRow};
+use failpoint::Point;
 use model::{BuildSpec, Cause, Trust};
 
 use super::idempotency::IdempotencyKey;
@@ -62,7 +63,15 @@ pub(crate) async fn create_run(
     row.notify = notify_of(&registry, &[]);
     row.idempotency = idempotency.map(|i| (i.key, i.request));
     fill_images(&mut row, &registry)?;
-    answered(&registry, app.database.create_run(row).await?)
+    answered(&registry, write_down(&app, row).await?)
+}
+
+/// The run is durable when this answers.
+pub(crate) async fn write_down(app: &App, row: NewRow) -> Result<CreateRun, Problem> {
+    failpoint::pass(Point::ServerBeforeCommit).await;
+    let made = app.database.create_run(row).await?;
+    failpoint::pass(Point::ServerAfterCommit).await;
+    Ok(made)
 }
 
 /// What an earlier request with this key made.

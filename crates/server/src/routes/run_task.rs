@@ -5,7 +5,7 @@ use axum::response::Response;
 use database::NewRun as NewRow;
 use model::{BuildSpec, Cause, Trust};
 
-use super::create_run::{answered, check_spec, replayed};
+use super::create_run::{answered, check_spec, replayed, write_down};
 use super::idempotency::IdempotencyKey;
 use super::lookup::find_registry;
 use super::patch::patched;
@@ -60,5 +60,5 @@ pub(crate) async fn run_task(
     row.notify = notify_of(&registry, &task.spec.notify);
     row.idempotency = idempotency.map(|i| (i.key, i.request));
     fill_images(&mut row, &registry)?;
-    answered(&registry, app.database.create_run(row).await?)
+    answered(&registry, write_down(&app, row).await?)
 }
