@@ -1,6 +1,6 @@
 //! What registries and the way to them do wrong, and whose it is to mend.
 
-use model::{Failure, ImageReference, Platform};
+use model::{Digest, Failure, ImageReference, Platform};
 
 /// A refusal, or none of the registry's answers.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Error {
     Unsupported { image: Box<ImageReference>, reason: String },
     #[error("{what} has another digest than it was asked for by")]
     DigestMismatch { what: String },
+    /// The bytes that were to be pushed are not those of this digest.
+    #[error("what was to be pushed as {0} are other bytes")]
+    Damaged(Digest),
     /// Where somebody has to let it: the registry itself, or where it leads.
     #[error("{0}")]
     AddressDenied(Box<egress::Denied>),
@@ -56,6 +59,11 @@ impl Error {
         Self::Refused { host: host.to_owned(), status, said: said(body) }
     }
 
+    /// By a host to which the registry leads, whose words are not quoted.
+    pub(crate) fn refused_elsewhere(host: &str, status: u16) -> Self {
+        Self::Refused { host: host.to_owned(), status, said: "so says the host that it leads to".to_owned() }
+    }
+
     /// As a run's failure.
     #[must_use]
     pub fn failure(&self) -> Failure {
@@ -89,6 +97,9 @@ impl Error {
                 message,
                 "The registry or something before it is broken: pull by hand and compare.",
             ),
+            Self::Damaged(_) => {
+                Failure::service("blob_damaged", message, "Check the disk that they were read from.")
+            }
             Self::Unreachable { .. } => Failure::service(
                 "registry_unreachable",
                 message,
