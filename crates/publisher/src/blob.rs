@@ -1,9 +1,11 @@
 //! One blob: the registry has it, or it is mounted from a repository that has, or it is uploaded.
 
+use std::fs::File;
+
 use bytes::Bytes;
 use database::{BlobState, WorkBlob};
 use futures_util::{Stream, StreamExt};
-use model::{Descriptor, Digest, Failure, ImageReference, Trust};
+use model::{Descriptor, Digest, Failure, ImageReference, StoreId, Trust};
 use tokio_util::io::ReaderStream;
 
 use crate::limits;
@@ -60,30 +62,57 @@ async fn ensure_in(
     Ok(())
 }
 
+/// The bytes are hashed on their way: whatever a registry does, no manifest names others than were built.
 async fn upload(publication: &Publication, blob: &WorkBlob, repository: &str) -> Result<(), Failure> {
     let descriptor = blob.descriptor();
     let address = &publication.leased.registry_address;
-    let open = || body(publication, blob, &descriptor);
-    publication.registry.push_blob(address, repository, &descriptor, open).await
+    let open = async || body(publication, blob, &descriptor).await.map_err(NotUploaded::Failure);
+    let pushed = publication.registry.push_blob(address, repository, &descriptor, open).await;
+    pushed.map_err(|error| match error {
+        NotUploaded::Failure(failure) => failure,
+        NotUploaded::Registry(registry::Error::Damaged(digest)) => match stored(publication, blob) {
+            Ok(None) => altered(blob),
+            _ => damaged(publication.house.store.id(), &digest),
+        },
+        NotUploaded::Registry(error) => error.failure(),
+    })
 }
 
-/// The blob's bytes: from the store, else from the registry that has it. Whether they are the right ones
-/// the registry checks at the end of the upload.
+enum NotUploaded {
+    Registry(registry::Error),
+    /// The bytes can't be had.
+    Failure(Failure),
+}
+
+impl From<registry::Error> for NotUploaded {
+    fn from(error: registry::Error) -> Self {
+        Self::Registry(error)
+    }
+}
+
+/// The blob's bytes: from the store, else from the registry that has it.
 async fn body(
     publication: &Publication,
     blob: &WorkBlob,
     descriptor: &Descriptor,
 ) -> Result<futures_util::stream::BoxStream<'static, std::io::Result<Bytes>>, Failure> {
-    // A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
-    for scope in blob.scope.iter().chain([&publication.leased.scope]) {
-        let file = publication.house.store.open_blob(scope, &descriptor.digest);
-        if let Some(file) = file.map_err(|error| error.failure())? {
-            let file = tokio::fs::File::from_std(file);
-            return Ok(ReaderStream::with_capacity(file, limits::PIECE).boxed());
-        }
+    if let Some(file) = stored(publication, blob)? {
+        let file = tokio::fs::File::from_std(file);
+        return Ok(ReaderStream::with_capacity(file, limits::PIECE).boxed());
     }
     let Some(source) = &blob.source else { return Err(missing(&descriptor.digest)) };
     Ok(pull(publication, source, descriptor).await?.boxed())
+}
+
+fn stored(publication: &Publication, blob: &WorkBlob) -> Result<Option<File>, Failure> {
+    // A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
+    for scope in blob.scope.iter().chain([&publication.leased.scope]) {
+        let file = publication.house.store.open_blob(scope, &blob.blob.digest);
+        if let Some(file) = file.map_err(|error| error.failure())? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }
 
 /// A base image's layer that nobody needed to unpack, because every step on it was cached.
@@ -120,7 +149,14 @@ pub(crate) fn missing(digest: &Digest) -> Failure {
     )
 }
 
-pub(crate) fn damaged(digest: &Digest) -> Failure {
-    let message = format!("The store's blob {digest} is damaged.");
+pub(crate) fn damaged(store: StoreId, digest: &Digest) -> Failure {
+    let message = format!("The blob {digest} of the store {store} is damaged: its bytes are others.");
     Failure::service("blob_damaged", message, "Check the disk of the worker's store.")
+}
+
+fn altered(blob: &WorkBlob) -> Failure {
+    let source = blob.source.as_deref().unwrap_or_default();
+    let message = format!("What {source} gives as {} are other bytes.", blob.blob.digest);
+    let hint = "The registry or something before it is broken: pull by hand and compare.";
+    Failure::service("digest_mismatch", message, hint)
 }

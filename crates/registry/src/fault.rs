@@ -68,7 +68,7 @@ impl Target<'_> {
             let said = match (body.is_empty(), &self.authorization) {
                 (true, Authorization::Anonymous) => "it wants a credential".to_owned(),
                 (true, _) => "the credential is wrong, or not good for that".to_owned(),
-                (false, _) => said(&body),
+                (false, _) => said(&body, &self.authorization.mask()),
             };
             return Error::Denied { host, repository, said };
         }
@@ -76,7 +76,7 @@ impl Target<'_> {
         if has("DIGEST_INVALID") {
             return Error::DigestMismatch { what: format!("a blob pushed to {host}/{repository}") };
         }
-        Error::refused(&host, status.as_u16(), &body)
+        Error::refused(&host, status.as_u16(), &body, &self.authorization.mask())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use mask::Secrets;
 use model::ImageReference;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -60,7 +61,7 @@ impl Client {
         accept: Option<&str>,
     ) -> Result<Response, Error> {
         let host = &image.registry;
-        let key = format!("{host}/{}", image.repository);
+        let key = key(image);
         let address = format!("{}/v2/{}/{path}", self.base(host), image.repository);
         let known = self.tokens.get(&key);
         let response = self.follow(host, &address, accept, known.as_deref()).await?;
@@ -128,8 +129,14 @@ impl Client {
             return Error::refused_elsewhere(host, status);
         }
         let body = read_limited(response, ERROR_LIMIT, host).await.unwrap_or_default();
-        Error::refused(host, status, &body)
+        let token = self.tokens.get(&key(image)).unwrap_or_default();
+        Error::refused(host, status, &body, &Secrets::default().with(&token).mask())
     }
+}
+
+/// What a token is good for.
+fn key(image: &ImageReference) -> String {
+    format!("{}/{}", image.registry, image.repository)
 }
 
 fn may_pass(status: StatusCode) -> bool {

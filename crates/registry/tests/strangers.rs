@@ -172,3 +172,22 @@ async fn a_registry_without_time_is_asked_again_a_few_times() {
     let (has, heard, requests) = trouble("400 Bad Request", 9, "").await;
     assert_eq!((has, heard, requests), (Err("registry_refused".to_owned()), vec![], 1));
 }
+
+/// Some say what they were sent, to help.
+#[tokio::test]
+async fn what_a_registry_repeats_of_a_credential_is_not_shown() {
+    let server = Scripted::start(|_, head| {
+        let sent = head.lines().find(|line| line.to_lowercase().starts_with("authorization: ")).unwrap_or("");
+        let body = json!({ "errors": [{ "code": "UNKNOWN", "message": format!("bad auth {sent}") }] });
+        ("400 Bad Request", String::new(), body.to_string().into_bytes())
+    });
+    let basic = Authorization::Basic { username: "bob".into(), password: "s3cret-word".into() };
+    let bearer = Authorization::Bearer { token: "t0ken-of-the-publisher".into() };
+    for (sent, secret) in [(basic, "Ym9iOnMzY3JldC13b3Jk"), (bearer, "t0ken-of-the-publisher")] {
+        let client = Client::pushing(http(), Vec::new(), &server.address, Arc::new(sent));
+        let put = client.push_manifest(&server.address, "a", "1", MediaType::OCI_MANIFEST, Bytes::new());
+        let failure = put.await.unwrap_err().failure();
+        assert!(failure.message.contains("bad auth") && failure.message.contains("***"), "{failure}");
+        assert!(!failure.message.contains(&secret[..12]), "{failure}");
+    }
+}

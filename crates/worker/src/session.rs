@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cell::{BuildJob, CellProcess, Job};
 use database::{LeasedRun, Outcome, Verdict};
+use mask::Mask;
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,8 +19,8 @@ use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
-use crate::mask::Mask;
 use crate::metrics::METRICS;
+use crate::secrets::mask_of;
 use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
@@ -53,7 +54,7 @@ pub(crate) async fn execute(
             () = stop.cancelled() => Err(stopped()),
         };
         METRICS.grant.observe(began.elapsed().as_secs_f64());
-        let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
+        let mask = granted.as_ref().map(|granted| mask_of(&granted.secrets)).unwrap_or_default();
         let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
         let outcome = match granted {
             Ok(granted) => build(&house, &leased, &lease, granted, &hold, &told, &stop).await,
