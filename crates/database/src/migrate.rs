@@ -11,6 +11,15 @@ use crate::{Error, connect_options};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
+/// Everybody may fill a disk with large objects, and no table's rights say otherwise. Where `admin` is no superuser, as
+/// with most hosted databases, PostgreSQL answers with warnings and leaves it so.
+const NO_LARGE_OBJECTS: &str = "DO $$ DECLARE name regprocedure; BEGIN
+   FOR name IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+               AND (proname LIKE 'lo\\_%' OR proname IN ('loread', 'lowrite')) LOOP
+     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
+   END LOOP;
+ END $$;";
+
 /// A password for each role, 64 hexadecimal digits.
 #[derive(Clone)]
 pub struct Passwords {
@@ -82,6 +91,7 @@ pub async fn roles(admin: &str, passwords: &Passwords) -> Result<Urls, Error> {
     )
     .execute(&mut connection)
     .await?;
+    sqlx::raw_sql(NO_LARGE_OBJECTS).execute(&mut connection).await?;
     connection.close().await?;
     let [owner, server, worker, publisher] =
         urls.try_into().map_err(|_| Error::Unreadable("four roles".to_owned()))?;

@@ -8,6 +8,7 @@ use database::cluster::{Cluster, ClusterOptions};
 use database::{Database, migrate};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
+use sqlx::{Connection, PgConnection};
 
 fn options(folder: &Path) -> ClusterOptions {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711)).unwrap();
@@ -36,6 +37,16 @@ async fn a_killed_postmaster_is_started_again_and_has_lost_nothing() {
     migrate::run(&urls.owner).await.unwrap();
     let server = Database::connect(&urls.server, "test").await.unwrap();
     assert!(server.is_current().await.unwrap());
+    let mut worker = PgConnection::connect(&urls.worker).await.unwrap();
+    let refused = sqlx::query("CREATE TEMP TABLE mine (a int)").execute(&mut worker).await.unwrap_err();
+    assert!(refused.to_string().contains("permission denied"), "{refused}");
+    // The other databases of a cluster have no walls.
+    for other in ["postgres", "template1"] {
+        let url = urls.worker.replace("/slipway?", &format!("/{other}?"));
+        assert_ne!(url, urls.worker);
+        let refused = Database::connect(&url, "test").await.unwrap().ping().await.unwrap_err();
+        assert!(refused.to_string().contains("pg_hba.conf"), "{refused}");
+    }
     server.upsert_registry("local", "127.0.0.1:5000", true).await.unwrap();
 
     let pid = std::fs::read_to_string(folder.path().join("data/postmaster.pid")).unwrap();

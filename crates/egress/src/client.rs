@@ -87,6 +87,12 @@ impl Client {
         Self { policy: self.policy.for_strangers(), ..self.clone() }
     }
 
+    /// The same for what a stranger's file names at `origin`: [`Policy::for_strangers_at`].
+    #[must_use]
+    pub fn for_strangers_at(&self, origin: &Origin) -> Self {
+        Self { policy: self.policy.for_strangers_at(origin), ..self.clone() }
+    }
+
     /// Where it may go.
     #[must_use]
     pub fn policy(&self) -> &Policy {

@@ -46,6 +46,14 @@ impl Policy {
         Self { allow: Arc::clone(&self.allow), origins: Arc::default(), for_strangers: true }
     }
 
+    /// The same for what a stranger's file names, with this one origin where an administrator configured it. Where that
+    /// one leads to, a redirect or a token server, is no other origin's to answer.
+    #[must_use]
+    pub fn for_strangers_at(&self, origin: &Origin) -> Self {
+        let origins = self.origins.iter().filter(|configured| *configured == origin).cloned().collect();
+        Self { origins, ..self.for_strangers() }
+    }
+
     /// The lists as the environment of another process has them.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, String); 2] {
@@ -185,5 +193,10 @@ mod tests {
             assert!(strangers.is_named(&origin(open)), "{open}");
         }
         assert!(!strangers.is_named(&origin("http://db.example:5433")));
+        let two = policy.with_origin(origin("http://127.0.0.1:5000"));
+        let at = |named: &str| two.for_strangers_at(&origin(named));
+        assert!(at("http://127.0.0.1:5000").is_named(&origin("http://127.0.0.1:5000")));
+        assert!(!at("http://127.0.0.1:5000").is_named(&origin("http://127.0.0.1:3000")));
+        assert!(!at("http://127.0.0.1:5001").is_named(&origin("http://127.0.0.1:5001")));
     }
 }

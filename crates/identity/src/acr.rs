@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use mask::Secrets;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -81,8 +82,10 @@ impl Acr {
             vec![("grant_type", "access_token"), ("service", &server.host), ("access_token", &entra)];
         form.extend(tenant.as_deref().map(|tenant| ("tenant", tenant)));
         let had = Instant::now();
-        let answer = server.send(server.http.post(server.at("/oauth2/exchange")?).form(&form)).await?;
-        let exchanged: Exchanged = read(server, &answer)?;
+        let answer = server
+            .send(server.http.request(Method::POST, server.at("/oauth2/exchange")?).form(&form))
+            .await?;
+        let exchanged: Exchanged = read(server, &answer, &entra)?;
         tracing::debug!(registry = server.host, "signed in by an identity");
         Ok(lasting(exchanged.refresh_token, had))
     }
@@ -95,8 +98,9 @@ impl Acr {
         ];
         form.extend(key.iter().map(|(repository, access)| ("scope", access.scope(repository))));
         let had = Instant::now();
-        let answer = server.send(server.http.post(server.at("/oauth2/token")?).form(&form)).await?;
-        let given: Given = read(server, &answer)?;
+        let answer =
+            server.send(server.http.request(Method::POST, server.at("/oauth2/token")?).form(&form)).await?;
+        let given: Given = read(server, &answer, refresh)?;
         Ok(lasting(given.access_token, had))
     }
 }
@@ -113,7 +117,7 @@ fn lasting(token: String, had: Instant) -> Lasting<String> {
     Lasting::new(token, had, life)
 }
 
-fn read<T: for<'a> Deserialize<'a>>(server: &Server, answer: &Answer) -> Result<T, Error> {
+fn read<T: for<'a> Deserialize<'a>>(server: &Server, answer: &Answer, sent: &str) -> Result<T, Error> {
     match answer.status {
         StatusCode::OK => serde_json::from_slice(&answer.body)
             .map_err(|_| server.unreachable("its answer to a sign-in is not what Azure documents")),
@@ -121,7 +125,9 @@ fn read<T: for<'a> Deserialize<'a>>(server: &Server, answer: &Answer) -> Result<
             Err(server
                 .denied("it does not know Azure's sign-in; is it an Azure container registry?".to_owned()))
         }
-        status if status.is_client_error() => Err(server.denied(said(answer))),
+        status if status.is_client_error() => {
+            Err(server.denied(said(answer, &Secrets::default().with(sent).mask())))
+        }
         status => Err(server.unreachable(&format!("it answers a sign-in with {status}"))),
     }
 }

@@ -18,6 +18,7 @@ use azure_identity::{
     ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
     UserAssignedId,
 };
+use mask::Mask;
 
 use crate::error::{innermost, short};
 use crate::http::{self, Proxies};
@@ -33,6 +34,8 @@ const RETRIES: u32 = 3;
 pub(crate) struct Entra {
     host: String,
     credential: Arc<dyn TokenCredential>,
+    /// Of the declared secret.
+    mask: Mask,
     /// As declared; a managed identity's is in its token.
     pub(crate) tenant: Option<String>,
 }
@@ -66,8 +69,9 @@ impl Entra {
                 (credential.map(|credential| credential as _), Some(tenant_id.clone()))
             }
         };
-        let credential = credential.map_err(|error| failed(host, &error))?;
-        Ok(Some(Self { host: host.to_owned(), credential, tenant }))
+        let mask = sign_in.mask();
+        let credential = credential.map_err(|error| failed(host, &error, &mask))?;
+        Ok(Some(Self { host: host.to_owned(), credential, mask, tenant }))
     }
 
     /// A token for container registries.
@@ -77,7 +81,7 @@ impl Entra {
     pub(crate) async fn token(&self) -> Result<String, Error> {
         match tokio::time::timeout(PATIENCE, self.credential.get_token(&[SCOPE], None)).await {
             Ok(Ok(token)) => Ok(token.token.secret().to_owned()),
-            Ok(Err(error)) => Err(failed(&self.host, &error)),
+            Ok(Err(error)) => Err(failed(&self.host, &error, &self.mask)),
             Err(_) => Err(Error::IdentityUnavailable {
                 host: self.host.clone(),
                 cause: format!("no token within {} seconds", PATIENCE.as_secs()),
@@ -139,10 +143,12 @@ fn given_or_set(host: &str, given: Option<&str>, variable: &str) -> Result<Strin
 }
 
 /// Whether it was a no is told by the innermost answer's status.
-fn failed(host: &str, error: &azure_core::Error) -> Error {
+fn failed(host: &str, error: &azure_core::Error, mask: &Mask) -> Error {
     let mut causes = std::iter::successors(Some(error), |&error| error.source()?.downcast_ref());
     let answer = causes.find_map(|error| match error.kind() {
-        ErrorKind::HttpResponse { status, .. } => Some((u16::from(*status), short(&error.to_string()))),
+        ErrorKind::HttpResponse { status, .. } => {
+            Some((u16::from(*status), short(&mask.text(&error.to_string()))))
+        }
         _ => None,
     });
     let host = host.to_owned();

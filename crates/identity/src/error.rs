@@ -24,6 +24,9 @@ pub enum Error {
     MayNotPush { host: String, repositories: Vec<String>, hint: String },
     #[error("the registry {host} can't be reached: {cause}")]
     Unreachable { host: String, cause: String },
+    /// Of the token server that a registry names.
+    #[error("{0}")]
+    AddressDenied(Box<egress::Denied>),
 }
 
 impl Error {
@@ -50,6 +53,7 @@ impl Error {
             Self::Denied { hint, .. } | Self::MayNotPush { hint, .. } => {
                 Failure::user("registry_denied", message, hint.clone())
             }
+            Self::AddressDenied(denied) => denied.failure(),
             Self::Unreachable { .. } => Failure::service(
                 "registry_unreachable",
                 message,

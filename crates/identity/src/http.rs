@@ -1,11 +1,15 @@
 //! Requests to registries and their token servers. In: a request. Out: its answer, whole. No redirect is
-//! followed (a credential would go along), and nothing of a request is logged. Absent: what answers mean.
+//! followed (a credential would go along), and nothing of a request is logged. A registry and the token server that it
+//! names are asked under the policy; a cloud's own identity endpoints are not: they are link-local by nature. Absent:
+//! what answers mean.
 
 use std::time::Duration;
 
+use egress::CaBundle;
+use mask::Mask;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 
 use crate::error::{innermost, short};
 use crate::{Error, Options};
@@ -35,7 +39,26 @@ pub(crate) enum Proxies {
     Never,
 }
 
-/// A client for a registry, or for Entra.
+/// A client for a registry at `base`, whatever its address, and for the token server that it names.
+///
+/// # Errors
+/// One of the options' certificate authorities is none.
+pub(crate) fn of_registry(host: &str, base: &Url, options: &Options) -> Result<egress::Client, Error> {
+    let refused = |why: String| Error::IdentityRefused {
+        host: host.to_owned(),
+        said: format!("a certificate authority in the configuration can't be read: {why}"),
+    };
+    let bundle = (!options.roots.is_empty()).then(|| CaBundle::parse(options.roots.join("\n").into_bytes()));
+    let bundle = bundle.transpose().map_err(|error| refused(error.to_string()))?;
+    let limits = egress::Options { connect_timeout: CONNECT, read_timeout: ANSWER, ca_bundle: bundle };
+    let unreachable = |cause: String| Error::Unreachable { host: host.to_owned(), cause };
+    let origin = base.origin().ascii_serialization().parse::<egress::Origin>();
+    let origin = origin.map_err(|_| unreachable("it is no address".to_owned()))?;
+    let policy = options.policy.with_origin(origin.clone()).for_strangers_at(&origin);
+    egress::Client::new(&limits, policy).map_err(|error| unreachable(error.to_string()))
+}
+
+/// A client for Entra, or for what is beside us.
 ///
 /// # Errors
 /// One of the options' certificate authorities is none.
@@ -57,11 +80,18 @@ pub(crate) fn client(host: &str, options: &Options, proxies: Proxies) -> Result<
 ///
 /// # Errors
 /// The server is unreachable, stays busy, or answers too much.
-pub(crate) async fn send(host: &str, request: RequestBuilder) -> Result<Answer, Error> {
+pub(crate) async fn send(
+    http: &egress::Client,
+    host: &str,
+    request: RequestBuilder,
+) -> Result<Answer, Error> {
     let unreachable = |cause: String| Error::Unreachable { host: host.to_owned(), cause };
     for tried in 1.. {
         let again = request.try_clone().ok_or_else(|| unreachable("it can't be asked twice".to_owned()))?;
-        let response = again.send().await.map_err(|error| unreachable(cause(&error)))?;
+        let response = http.send(again.timeout(ANSWER)).await.map_err(|error| match error.denied() {
+            Some(denied) => Error::AddressDenied(Box::new(denied.clone())),
+            None => unreachable(short(&error.to_string())),
+        })?;
         let status = response.status();
         if !is_busy(status) {
             return Ok(Answer {
@@ -104,8 +134,9 @@ fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() { "it did not answer in time".to_owned() } else { innermost(error) }
 }
 
-/// The server's own words out of an error's body: a registry's (`errors`), OAuth's, or any text.
-pub(crate) fn said(answer: &Answer) -> String {
+/// The server's own words out of an error's body: a registry's (`errors`), or OAuth's. Some repeat what they were sent:
+/// that is masked, before anything is cut.
+pub(crate) fn said(answer: &Answer, sent: &Mask) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
     let first = &json["errors"][0];
     let words = match (first["message"].as_str(), json["error_description"].as_str()) {
@@ -113,7 +144,7 @@ pub(crate) fn said(answer: &Answer) -> String {
         (_, Some(description)) => description.to_owned(),
         _ => json["error"].as_str().unwrap_or_default().to_owned(),
     };
-    short(&if words.is_empty() { format!("it answers {}", answer.status) } else { words })
+    short(&sent.text(&if words.is_empty() { format!("it answers {}", answer.status) } else { words }))
 }
 
 #[cfg(test)]

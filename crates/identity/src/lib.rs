@@ -75,6 +75,34 @@ pub struct Options {
     pub roots: Vec<String>,
     /// Hosts, and what hosts end in, that a token of Entra's may go to besides Azure's own registries.
     pub acr_suffixes: Vec<String>,
+    /// Where a registry's token server may be: at the registry itself, or where strangers may go.
+    pub policy: egress::Policy,
+}
+
+impl SignIn {
+    /// What none of a server's words may hold.
+    pub(crate) fn mask(&self) -> mask::Mask {
+        let secrets = mask::Secrets::default();
+        match self {
+            Self::Basic { username, password } => secrets.with_login(username, password),
+            Self::ServicePrincipal { client_secret, .. } => secrets.with(client_secret),
+            _ => secrets,
+        }
+        .mask()
+    }
+}
+
+impl Authorization {
+    /// The same, of what was sent.
+    pub(crate) fn mask(&self) -> mask::Mask {
+        let secrets = mask::Secrets::default();
+        match self {
+            Self::Anonymous => secrets,
+            Self::Basic { username, password } => secrets.with_login(username, password),
+            Self::Bearer { token, .. } => secrets.with(token),
+        }
+        .mask()
+    }
 }
 
 impl Access {

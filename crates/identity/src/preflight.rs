@@ -3,7 +3,7 @@
 //! upload is begun and cancelled (distribution specification, "Pushing blobs"), as kaniko does. Absent: bytes.
 
 use reqwest::header::{CONTENT_LENGTH, LOCATION};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 
 use crate::http::{Answer, said};
 use crate::identity::{Identity, key};
@@ -50,9 +50,12 @@ impl Identity {
 
     async fn check_password(&self, authorization: &Authorization) -> Result<(), Error> {
         let server = self.server();
-        let answer = server.send(signed(server.http.get(server.at("/v2/")?), authorization)).await?;
+        let answer =
+            server.send(signed(server.http.request(Method::GET, server.at("/v2/")?), authorization)).await?;
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(server.denied(said(&answer))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(server.denied(said(&answer, &authorization.mask())))
+            }
             status if status.is_success() => Ok(()),
             status => Err(server.unreachable(&format!("it answers {status}; is it a registry?"))),
         }
@@ -73,7 +76,7 @@ impl Identity {
         let server = self.server();
         let begin = server.at(&format!("/v2/{repository}/blobs/uploads/"))?;
         // Some servers answer 411 to a request that does not say that it has no body.
-        let request = server.http.post(begin.clone()).header(CONTENT_LENGTH, 0);
+        let request = server.http.request(Method::POST, begin.clone()).header(CONTENT_LENGTH, 0);
         let answer = server.send(signed(request, authorization)).await?;
         match answer.status {
             StatusCode::ACCEPTED | StatusCode::CREATED => {
@@ -82,7 +85,7 @@ impl Identity {
             }
             // Some don't say who may push where, but that there is no such place.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_client_error() => Err(server.denied(said(&answer))),
+            status if status.is_client_error() => Err(server.denied(said(&answer, &authorization.mask()))),
             status => Err(server.unreachable(&format!("it answers {status} to an upload"))),
         }
     }
@@ -94,7 +97,9 @@ impl Identity {
         let location = answer.headers.get(LOCATION).and_then(|location| location.to_str().ok());
         let location = location.and_then(|location| begun.join(location).ok());
         let Some(location) = location.filter(|location| location.origin() == begun.origin()) else { return };
-        if let Err(error) = server.send(signed(server.http.delete(location), authorization)).await {
+        if let Err(error) =
+            server.send(signed(server.http.request(Method::DELETE, location), authorization)).await
+        {
             tracing::debug!(registry = server.host, %error, "an upload stays begun");
         }
     }

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::WWW_AUTHENTICATE;
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::challenge::{Challenge, is_loopback, token_server};
-use crate::http::{self, Answer, Proxies, said};
+use crate::http::{self, Answer, said};
 use crate::tokens::{Key, Lasting};
 use crate::{Authorization, Error, Options, SignIn, jwt};
 
@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(600);
 pub(crate) struct Server {
     /// `host[:port]`, as in references.
     pub(crate) host: String,
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: egress::Client,
     pub(crate) sign_in: SignIn,
     base: Url,
 }
@@ -33,7 +33,8 @@ impl Server {
         sign_in: SignIn,
         options: &Options,
     ) -> Result<Self, Error> {
-        let (http, base) = (http::client(registry, options, Proxies::AsSet)?, base(registry, plain_http)?);
+        let base = base(registry, plain_http)?;
+        let http = http::of_registry(registry, &base, options)?;
         Ok(Self { host: registry.to_owned(), http, sign_in, base })
     }
 
@@ -43,7 +44,7 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        http::send(&self.host, request).await
+        http::send(&self.http, &self.host, request).await
     }
 
     /// As the registry wants it: a token of its token server's, or user and password, or nothing.
@@ -51,7 +52,7 @@ impl Server {
     /// # Errors
     /// It is unreachable, or its token server is, or says no.
     pub(crate) async fn ask(&self, key: &Key) -> Result<Lasting<Authorization>, Error> {
-        let answer = self.send(self.http.get(self.at("/v2/")?)).await?;
+        let answer = self.send(self.http.request(Method::GET, self.at("/v2/")?)).await?;
         let headers = answer.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         match Challenge::best(headers) {
             Some(Challenge::Bearer { realm, service }) => {
@@ -88,15 +89,17 @@ impl Server {
         let request = match &self.sign_in {
             SignIn::Basic { username, password } => {
                 url.query_pairs_mut().append_pair("account", username);
-                self.http.get(url).basic_auth(username, Some(password))
+                self.http.request(Method::GET, url).basic_auth(username, Some(password))
             }
-            _ => self.http.get(url),
+            _ => self.http.request(Method::GET, url),
         };
         let had = Instant::now();
         let answer = self.send(request).await?;
         match answer.status {
             StatusCode::OK => {}
-            status if status.is_client_error() => return Err(self.denied(said(&answer))),
+            status if status.is_client_error() => {
+                return Err(self.denied(said(&answer, &self.sign_in.mask())));
+            }
             status => return Err(self.unreachable(&format!("its token server answers {status}"))),
         }
         let given: Given = serde_json::from_slice(&answer.body)

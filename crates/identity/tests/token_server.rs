@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use identity::{Access, Authorization, Identity, Options, SignIn};
-use support::{World, failure, token};
+use support::{World, failure, loopback, token};
 use test_support::{LocalRegistry, TokenRegistry, TokenTrust};
 
 fn basic(password: &str) -> SignIn {
@@ -16,7 +16,8 @@ fn basic(password: &str) -> SignIn {
 }
 
 fn identity(address: &str, sign_in: SignIn) -> Identity {
-    Identity::new(address, false, sign_in, Options::default()).unwrap()
+    let options = Options { policy: loopback(), ..Options::default() };
+    Identity::new(address, false, sign_in, options).unwrap()
 }
 
 /// A server that gives each request the same answer. Out: its address, and the heads it got.
@@ -187,6 +188,45 @@ async fn a_password_goes_to_no_server_in_clear_text_elsewhere() {
     let refused = identity(&registry.address(), basic("hunter2")).authorization(&["app"], Access::Push).await;
     let (kind, _, words) = failure(&refused.unwrap_err());
     assert!(kind == "registry_denied" && words.contains("may go to"), "{words}");
+}
+
+#[tokio::test]
+async fn what_a_registry_repeats_of_a_password_is_not_shown() {
+    // ci:hunter2
+    let body =
+        r#"{"errors":[{"code":"UNAUTHORIZED","message":"bad auth Basic Y2k6aHVudGVyMg== (hunter2)"}]}"#;
+    let length = body.len();
+    let (registry, _) = scripted(
+        format!("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: {length}\r\n\r\n{body}")
+            .into_bytes(),
+    );
+    let error = identity(&registry, basic("hunter2")).preflight(&["app"]).await.unwrap_err();
+    let (kind, _, words) = failure(&error);
+    assert!(kind == "registry_denied" && words.contains("bad auth Basic ***"), "{words}");
+    assert!(!words.contains("hunter2") && !words.contains("Y2k6aHVu"), "{words}");
+}
+
+/// One that an administrator declared may still be a stranger's: it names somebody else's address as its token server.
+#[tokio::test]
+async fn a_token_server_is_asked_where_the_registry_is_or_a_stranger_may_go() {
+    let (origin, heads) =
+        scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"token\":\"t\"}".to_vec());
+    let challenge = format!(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"http://{origin}/any\"\r\nContent-Length: 0\r\n\r\n"
+    );
+    let (hostile, _) = scripted(challenge.into_bytes());
+    let ask = async |policy: egress::Policy| {
+        let options = Options { policy, ..Options::default() };
+        Identity::new(&hostile, false, basic("hunter2"), options).unwrap().preflight(&["app"]).await
+    };
+    let configured = egress::Policy::new(Vec::new(), vec![format!("http://{origin}").parse().unwrap()]);
+    for policy in [egress::Policy::default(), configured] {
+        let (kind, blame, words) = failure(&ask(policy).await.unwrap_err());
+        assert_eq!((kind.as_str(), blame), ("address_denied", "user"), "{words}");
+    }
+    assert!(heads.lock().unwrap().is_empty());
+    let _ = ask(loopback()).await;
+    assert_eq!(heads.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

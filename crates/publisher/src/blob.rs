@@ -3,11 +3,11 @@
 use std::fs::File;
 
 use bytes::Bytes;
-use content::VerifyingReader;
 use database::{BlobState, WorkBlob};
 use failpoint::Point;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
-use model::{Descriptor, Digest, Failure, ImageReference, Trust};
+use model::{Descriptor, Digest, Failure, ImageReference, StoreId, Trust};
 use tokio_util::io::ReaderStream;
 
 use crate::limits;
@@ -65,58 +65,85 @@ async fn ensure_in(
     Ok(())
 }
 
+/// The bytes are hashed on their way: whatever a registry does, no manifest names others than were built. Where
+/// the store's are others, what the blob is a copy of has them, or its step is done once more.
 async fn upload(publication: &Publication, blob: &WorkBlob, repository: &str) -> Result<(), Ended> {
     let descriptor = blob.descriptor();
     let address = &publication.leased.registry_address;
-    let open = || body(publication, blob, &descriptor);
+    let open = async || body(publication, blob, &descriptor).await.map_err(NotUploaded::Ended);
     let pushed = publication.registry.push_blob(address, repository, &descriptor, open).await;
-    // The registry refuses other bytes than the digest says. Whose fault they are, only reading them again tells.
     match pushed {
-        Err(Ended::Failed(_)) if is_damaged(publication, blob, &descriptor.digest).await => {
+        Err(NotUploaded::Registry(registry::Error::Damaged(digest)))
+            if stored(publication, blob)?.is_some() =>
+        {
             METRICS.damaged_blobs.inc();
             let Some(source) = &blob.source else {
-                return Err(Ended::Lacks(descriptor.digest.clone(), damaged(&descriptor.digest)));
+                let failure = damaged(publication.house.store.id(), &digest);
+                return Err(Ended::Lacks(digest, failure));
             };
-            let open = || async { Ok(pull(publication, source, &descriptor).await?.boxed()) };
-            publication.registry.push_blob(address, repository, &descriptor, open).await
+            let open = async || copied(publication, source, &descriptor).await.map_err(NotUploaded::Ended);
+            let pushed = publication.registry.push_blob(address, repository, &descriptor, open).await;
+            pushed.map_err(|error| error.ended(blob))
         }
-        pushed => pushed,
+        pushed => pushed.map_err(|error| error.ended(blob)),
     }
 }
 
-/// The blob's bytes: from the store, else from the registry that has it. Whether they are the right ones
-/// the registry checks at the end of the upload.
+enum NotUploaded {
+    Registry(registry::Error),
+    /// The bytes can't be had.
+    Ended(Ended),
+}
+
+impl NotUploaded {
+    fn ended(self, blob: &WorkBlob) -> Ended {
+        match self {
+            Self::Ended(ended) => ended,
+            Self::Registry(registry::Error::Damaged(_)) => altered(blob).into(),
+            Self::Registry(error) => error.failure().into(),
+        }
+    }
+}
+
+impl From<registry::Error> for NotUploaded {
+    fn from(error: registry::Error) -> Self {
+        Self::Registry(error)
+    }
+}
+
+/// The blob's bytes: from the store, else from the registry that has it.
 async fn body(
     publication: &Publication,
     blob: &WorkBlob,
     descriptor: &Descriptor,
-) -> Result<futures_util::stream::BoxStream<'static, std::io::Result<Bytes>>, Ended> {
-    if let Some(file) = stored(publication, blob, &descriptor.digest)? {
+) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Ended> {
+    if let Some(file) = stored(publication, blob)? {
         let file = tokio::fs::File::from_std(file);
         return Ok(ReaderStream::with_capacity(file, limits::PIECE).boxed());
     }
-    let lacks = || Ended::Lacks(descriptor.digest.clone(), missing(&descriptor.digest));
+    let digest = &descriptor.digest;
+    let lacks = || Ended::Lacks(digest.clone(), missing(digest));
     let Some(source) = &blob.source else { return Err(lacks()) };
+    copied(publication, source, descriptor).await
+}
+
+async fn copied(
+    publication: &Publication,
+    source: &str,
+    descriptor: &Descriptor,
+) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Ended> {
     Ok(pull(publication, source, descriptor).await?.boxed())
 }
 
-/// A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
-fn stored(publication: &Publication, blob: &WorkBlob, digest: &Digest) -> Result<Option<File>, Failure> {
+fn stored(publication: &Publication, blob: &WorkBlob) -> Result<Option<File>, Failure> {
+    // A layer of the run's own registry lies in the run's scope, one of another registry in that of everybody.
     for scope in blob.scope.iter().chain([&publication.leased.scope]) {
-        let file = publication.house.store.open_blob(scope, digest).map_err(|error| error.failure())?;
-        if file.is_some() {
-            return Ok(file);
+        let file = publication.house.store.open_blob(scope, &blob.blob.digest);
+        if let Some(file) = file.map_err(|error| error.failure())? {
+            return Ok(Some(file));
         }
     }
     Ok(None)
-}
-
-/// Whether what the store has is something else than the digest says.
-async fn is_damaged(publication: &Publication, blob: &WorkBlob, digest: &Digest) -> bool {
-    let Ok(Some(file)) = stored(publication, blob, digest) else { return false };
-    let mut file = VerifyingReader::new(file, digest.clone(), Some(blob.blob.size));
-    let read = tokio::task::spawn_blocking(move || std::io::copy(&mut file, &mut std::io::sink()).is_err());
-    read.await.unwrap_or(false)
 }
 
 /// A base image's layer that nobody needed to unpack, because every step on it was cached.
@@ -153,7 +180,14 @@ pub(crate) fn missing(digest: &Digest) -> Failure {
     )
 }
 
-pub(crate) fn damaged(digest: &Digest) -> Failure {
-    let message = format!("The store's blob {digest} is damaged.");
+pub(crate) fn damaged(store: StoreId, digest: &Digest) -> Failure {
+    let message = format!("The blob {digest} of the store {store} is damaged: its bytes are others.");
     Failure::service(Failure::BLOB_DAMAGED, message, "Check the disk of the worker's store.")
+}
+
+fn altered(blob: &WorkBlob) -> Failure {
+    let source = blob.source.as_deref().unwrap_or_default();
+    let message = format!("What {source} gives as {} are other bytes.", blob.blob.digest);
+    let hint = "The registry or something before it is broken: pull by hand and compare.";
+    Failure::service("digest_mismatch", message, hint)
 }

@@ -41,9 +41,9 @@ pub struct Config {
     pub identity: IdentityOptions,
     /// Where the worker asks.
     pub desk: DeskSocket,
-    /// Limits of connections to base images' registries.
+    /// Limits of connections to registries.
     pub egress: egress::Options,
-    /// Where those may be.
+    /// Where base images' registries may be, and where the one that is pushed to may lead.
     pub policy: egress::Policy,
 }
 
@@ -67,6 +67,8 @@ pub(crate) struct House {
     database: Database,
     identities: sign_in::Identities,
     http: egress::Client,
+    /// The same with more patience.
+    uploads: egress::Client,
     /// Rung when there may be something to push.
     work: Notify,
     /// Rung for every publication when some publication moved.
@@ -79,12 +81,18 @@ pub(crate) struct House {
 /// No client can be made. A store that is not there yet is waited for.
 pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
     std::sync::LazyLock::force(&metrics::METRICS);
-    let http = egress::Client::new(&config.egress, config.policy.clone()).map_err(|error| error.failure())?;
+    let client = |options: &egress::Options| {
+        egress::Client::new(options, config.policy.clone()).map_err(|error| error.failure())
+    };
+    let http = client(&config.egress)?;
+    let uploads = client(&egress::Options { read_timeout: limits::ANSWER, ..config.egress.clone() })?;
     let Some(store) = open_store(&config, &stop).await else { return Ok(()) };
     let DeskSocket { listener, uid } = config.desk;
-    let identities = sign_in::Identities::new(config.vault, config.identity);
+    let identity = IdentityOptions { policy: config.policy, ..config.identity };
+    let identities = sign_in::Identities::new(config.vault, identity);
     let (work, moved) = (Notify::new(), Notify::new());
-    let house = Arc::new(House { id: Uuid::now_v7(), store, database, identities, http, work, moved });
+    let house =
+        Arc::new(House { id: Uuid::now_v7(), store, database, identities, http, uploads, work, moved });
     tracing::info!(publisher = %house.id, store = %house.store.id(), "publisher ready");
     let listening = tokio::spawn(listen(Arc::clone(&house)));
     let desk = Arc::new(questions::Desk(Arc::clone(&house)));

@@ -14,3 +14,5 @@ pub(crate) const RENEW: Duration = Duration::from_secs(4);
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
 /// Bytes read from the store at once.
 pub(crate) const PIECE: usize = 1 << 20;
+/// For an answer to a part of a push: a registry that checks a large blob's digest takes a while.
+pub(crate) const ANSWER: Duration = Duration::from_secs(300);

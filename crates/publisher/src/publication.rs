@@ -152,8 +152,9 @@ impl Publication {
         let address = leased.registry_address.as_str();
         let sign_in = PublicationSignIn::new(identity, repositories.clone());
         let (http, plain) = (house.http.clone(), plain.into_iter().collect());
-        let registry =
-            registry::Client::pushing(http, plain, address, Arc::new(sign_in)).observed(Arc::new(Troubles));
+        let registry = registry::Client::pushing(http, plain, address, Arc::new(sign_in))
+            .uploading_by(house.uploads.clone())
+            .observed(Arc::new(Troubles));
         Self { house, leased, registry, log: PushLog::default(), fence, repositories }
     }
 
@@ -284,7 +285,7 @@ impl Publication {
         read.map_err(|error| content::Error::from(error).failure())?;
         match content::digest_of(&bytes) == manifest.digest {
             true => Ok(bytes),
-            false => Err(lacks(blob::damaged(&manifest.digest))),
+            false => Err(lacks(blob::damaged(self.house.store.id(), &manifest.digest))),
         }
     }
 

@@ -34,6 +34,7 @@ async fn world() -> World {
         authority: Some(azure.authority()),
         roots: vec![azure.root()],
         acr_suffixes: vec!["127.0.0.1".into()],
+        ..IdentityOptions::default()
     };
     let (tenant_id, client_secret) = (azure.tenant(), SECRET.to_owned());
     let mut world = World::new(Cloud { registry, _azure: azure }, &address).await;

@@ -137,6 +137,22 @@ async fn a_store_that_lost_a_blob_is_the_services_fault() {
     assert_eq!((failure.kind.as_str(), failure.blame.as_str()), ("blob_missing", "service"));
 }
 
+/// The publisher hashes what it reads; no registry has to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_altered_a_blob_is_named_and_nothing_of_it_is_published() {
+    let mut world = world(LocalRegistry::start()).await;
+    let leased = world.lease(&["app:1"]).await;
+    let image = world.image(&[("whole", STORE)]);
+    world.alter("trusted-local", &image.layers[0].descriptor.digest, b"other");
+    world.finish(&leased, image).await;
+    world.db.execute("UPDATE slipway.publications SET tries = 4").await;
+    world.publish(SignIn::Anonymous).await;
+    let failure = world.ended(leased.run).await.failure.unwrap();
+    assert_eq!((failure.kind.as_str(), failure.blame.as_str()), ("blob_damaged", "service"));
+    assert!(failure.message.contains(&world.store.id().to_string()), "{failure}");
+    assert_eq!(world.count("PUT", "/manifests/"), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_gives_up_what_is_under_way_and_the_next_publisher_ends_it() {
     let mut world = world(LocalRegistry::start()).await;

@@ -39,6 +39,7 @@ fn options(world: &World) -> IdentityOptions {
         authority: Some(azure.authority()),
         roots: vec![azure.root()],
         acr_suffixes: vec!["127.0.0.1".into()],
+        ..IdentityOptions::default()
     }
 }
 

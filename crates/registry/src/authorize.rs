@@ -4,6 +4,7 @@
 use std::fmt;
 
 use futures_util::future::{BoxFuture, FutureExt};
+use mask::{Mask, Secrets};
 use model::Failure;
 
 /// What may be done in a repository.
@@ -27,6 +28,19 @@ pub enum Authorization {
     Anonymous,
     Basic { username: String, password: String },
     Bearer { token: String },
+}
+
+impl Authorization {
+    /// What none of a registry's words may hold.
+    pub(crate) fn mask(&self) -> Mask {
+        let secrets = Secrets::default();
+        match self {
+            Self::Anonymous => secrets,
+            Self::Basic { username, password } => secrets.with_login(username, password),
+            Self::Bearer { token } => secrets.with(token),
+        }
+        .mask()
+    }
 }
 
 /// Gives authorizations for one registry.

@@ -1,6 +1,7 @@
 //! What registries and the way to them do wrong, and whose it is to mend.
 
-use model::{Failure, ImageReference, Platform};
+use mask::Mask;
+use model::{Digest, Failure, ImageReference, Platform};
 
 /// A refusal, or none of the registry's answers.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum Error {
     Unsupported { image: Box<ImageReference>, reason: String },
     #[error("{what} has another digest than it was asked for by")]
     DigestMismatch { what: String },
+    /// The bytes that were to be pushed are not those of this digest.
+    #[error("what was to be pushed as {0} are other bytes")]
+    Damaged(Digest),
     /// Where somebody has to let it: the registry itself, or where it leads.
     #[error("{0}")]
     AddressDenied(Box<egress::Denied>),
@@ -56,8 +60,13 @@ impl Error {
         }
     }
 
-    pub(crate) fn refused(host: &str, status: u16, body: &[u8]) -> Self {
-        Self::Refused { host: host.to_owned(), status, said: said(body) }
+    pub(crate) fn refused(host: &str, status: u16, body: &[u8], sent: &Mask) -> Self {
+        Self::Refused { host: host.to_owned(), status, said: said(body, sent) }
+    }
+
+    /// By a host to which the registry leads, whose words are not quoted.
+    pub(crate) fn refused_elsewhere(host: &str, status: u16) -> Self {
+        Self::Refused { host: host.to_owned(), status, said: "so says the host that it leads to".to_owned() }
     }
 
     /// As a run's failure.
@@ -93,6 +102,9 @@ impl Error {
                 message,
                 "The registry or something before it is broken: pull by hand and compare.",
             ),
+            Self::Damaged(_) => {
+                Failure::service("blob_damaged", message, "Check the disk that they were read from.")
+            }
             Self::Unreachable { .. } => Failure::service(
                 "registry_unreachable",
                 message,
@@ -131,9 +143,9 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{end}", chars.as_str())
 }
 
-/// The registry's own words out of its error body (distribution specification, "Error Codes"), cut to 300
-/// characters.
-pub(crate) fn said(body: &[u8]) -> String {
+/// The registry's own words out of its error body (distribution specification, "Error Codes"), without what it was
+/// sent, cut to 300 characters.
+pub(crate) fn said(body: &[u8], sent: &Mask) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
     let first = &json["errors"][0];
     let words = match (first["code"].as_str(), first["message"].as_str()) {
@@ -142,7 +154,7 @@ pub(crate) fn said(body: &[u8]) -> String {
         _ => String::from_utf8_lossy(body).trim().to_owned(),
     };
     let words = if words.is_empty() { "without a word".to_owned() } else { words };
-    words.chars().filter(|c| !c.is_control()).take(300).collect()
+    sent.text(&words).chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 #[cfg(test)]
@@ -152,9 +164,14 @@ mod tests {
     #[test]
     fn the_registrys_own_words_are_shown_short_and_harmless() {
         let body = br#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#;
-        assert_eq!(said(body), "requested access is denied (DENIED)");
-        assert_eq!(said(b"\x1b[31m<html>"), "[31m<html>");
-        assert_eq!(said(&[b'x'; 1000]).len(), 300);
+        let nothing = Mask::default();
+        assert_eq!(said(body, &nothing), "requested access is denied (DENIED)");
+        assert_eq!(said(b"\x1b[31m<html>", &nothing), "[31m<html>");
+        assert_eq!(said(&[b'x'; 1000], &nothing).len(), 300);
+        // A secret that is cut in two would not be found.
+        let cut = format!("{}hunter2hunter2", "x".repeat(294));
+        let sent = mask::Secrets::default().with("hunter2hunter2").mask();
+        assert_eq!(said(cut.as_bytes(), &sent), format!("{}***", "x".repeat(294)));
     }
 
     #[test]
@@ -162,7 +179,7 @@ mod tests {
         for (status, blame) in
             [(400, "user"), (413, "user"), (429, "service"), (500, "service"), (507, "service")]
         {
-            let failure = Error::refused("r.example", status, b"").failure();
+            let failure = Error::refused("r.example", status, b"", &Mask::default()).failure();
             assert_eq!(failure.blame.as_str(), blame, "{status}");
         }
     }
@@ -171,7 +188,7 @@ mod tests {
     fn what_the_registry_lost_is_not_the_users_fault() {
         for code in ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"] {
             let body = format!(r#"{{"errors":[{{"code":"{code}","message":"blob unknown to registry"}}]}}"#);
-            let failure = Error::refused("r.example", 400, body.as_bytes()).failure();
+            let failure = Error::refused("r.example", 400, body.as_bytes(), &Mask::default()).failure();
             assert_eq!(failure.blame.as_str(), "service", "{code}");
         }
     }

@@ -3,23 +3,24 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use mask::Secrets;
 use model::ImageReference;
-use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::token::Challenge;
 use crate::{Client, Error};
 
 /// Blobs are often kept elsewhere.
-const REDIRECTS: usize = 5;
+pub(crate) const REDIRECTS: usize = 5;
 const TRIES: u32 = 3;
 /// A host that took longer than this to say nothing will do so again.
 const SILENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 /// A registry that wants more patience is asked again with the whole run.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Largest error body that is read.
-const ERROR_LIMIT: usize = 64 << 10;
+pub(crate) const ERROR_LIMIT: usize = 64 << 10;
 
 impl Client {
     /// Gets `/v2/{repository}/{path}`.
@@ -35,10 +36,8 @@ impl Client {
             let (error, wanted) = match self.get_once(image, path, accept).await {
                 Ok(response) if !may_pass(response.status()) => return self.judge(image, response).await,
                 Ok(response) => {
-                    let wanted = retry_after(&response);
-                    let status = response.status().as_u16();
-                    let body = read_limited(response, ERROR_LIMIT, &image.registry).await.unwrap_or_default();
-                    (Error::refused(&image.registry, status, &body), wanted)
+                    let wanted = retry_after(response.headers());
+                    (self.refusal(image, response).await, wanted)
                 }
                 // Who was silent for long is not asked again at once: a slot waits meanwhile.
                 Err(error @ Error::Unreachable { .. }) if began.elapsed() < SILENCE => (error, None),
@@ -62,7 +61,7 @@ impl Client {
         accept: Option<&str>,
     ) -> Result<Response, Error> {
         let host = &image.registry;
-        let key = format!("{host}/{}", image.repository);
+        let key = key(image);
         let address = format!("{}/v2/{}/{path}", self.base(host), image.repository);
         let known = self.tokens.get(&key);
         let response = self.follow(host, &address, accept, known.as_deref()).await?;
@@ -74,7 +73,7 @@ impl Client {
         let own = self.own_token(host, &image.repository).await?;
         let token = match own {
             Some(token) => Some(self.tokens.keep(&key, token)),
-            None => self.tokens.fetch(&self.http, host, &key, &challenge).await?,
+            None => self.tokens.fetch(&self.toward(host), host, &key, &challenge).await?,
         };
         match token {
             Some(token) => self.follow(host, &address, accept, Some(&token)).await,
@@ -82,7 +81,8 @@ impl Client {
         }
     }
 
-    /// The token stays with the host that it is for.
+    /// The token stays with the host that it is for. A stranger may have named that host: of the configured origins
+    /// only its own is reached, wherever it leads.
     async fn follow(
         &self,
         host: &str,
@@ -92,16 +92,16 @@ impl Client {
     ) -> Result<Response, Error> {
         let protocol = |reason: &str| Error::Protocol { host: host.to_owned(), reason: reason.to_owned() };
         let mut url: Url = address.parse().map_err(|_| protocol("its address can't be read"))?;
-        let origin = url.origin();
+        let (http, origin) = (self.toward(host), url.origin());
         for _ in 0..=REDIRECTS {
-            let mut request = self.http.request(Method::GET, url.clone());
+            let mut request = http.request(Method::GET, url.clone());
             if let Some(accept) = accept {
                 request = request.header(ACCEPT, accept);
             }
             if let Some(token) = token.filter(|_| url.origin() == origin) {
                 request = request.header(AUTHORIZATION, format!("Bearer {token}"));
             }
-            let sent = self.http.send(request).await;
+            let sent = http.send(request).await;
             let response = sent.map_err(|error| Error::not_sent(host, &error))?;
             if !response.status().is_redirection() {
                 return Ok(response);
@@ -118,20 +118,33 @@ impl Client {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(Error::ImageNotFound(image.clone())),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::ImageDenied(image.clone())),
-            status => {
-                let body = read_limited(response, ERROR_LIMIT, &image.registry).await.unwrap_or_default();
-                Err(Error::refused(&image.registry, status.as_u16(), &body))
-            }
+            _ => Err(self.refusal(image, response).await),
         }
     }
+
+    /// With the registry's own words. Those of another host, to which it leads, are not for whoever named it.
+    async fn refusal(&self, image: &ImageReference, response: Response) -> Error {
+        let (host, status) = (&image.registry, response.status().as_u16());
+        if self.base_url(host).is_none_or(|base| base.origin() != response.url().origin()) {
+            return Error::refused_elsewhere(host, status);
+        }
+        let body = read_limited(response, ERROR_LIMIT, host).await.unwrap_or_default();
+        let token = self.tokens.get(&key(image)).unwrap_or_default();
+        Error::refused(host, status, &body, &Secrets::default().with(&token).mask())
+    }
+}
+
+/// What a token is good for.
+fn key(image: &ImageReference) -> String {
+    format!("{}/{}", image.registry, image.repository)
 }
 
 fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 

@@ -1,19 +1,21 @@
 //! Talking to OCI registries (distribution specification 1.1). In: image references, descriptors.
-//! Out: resolved images, byte streams, pushed blobs and manifests. Base images, which strangers name,
-//! are pulled through `egress` without a credential; pushes go to the registry that the operator named,
-//! by `oci-client`, as somebody else authorizes them; a request that a registry had no time for is repeated a few
-//! times. Deliberately absent: files, caches, how one signs in, and whether to try a whole push again.
+//! Out: resolved images, byte streams, pushed blobs and manifests. Everything goes through `egress`: base images, which
+//! strangers name, are pulled without a credential; pushes go to the registry that the operator named, as somebody
+//! else authorizes them. Wherever a registry leads to, of what an administrator configured it opens itself alone. A
+//! request that it had no time for is repeated a few times. Deliberately absent: files, caches, how one signs in, and
+//! whether to try a whole push again.
 
 mod authorize;
 mod error;
+mod fault;
 mod get;
-mod patience;
 mod pull_token;
 mod push;
-mod refusal;
+mod request;
 mod resolve;
 mod target;
 mod token;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +71,21 @@ impl Client {
         registry: &str,
         authorize: Arc<dyn Authorize>,
     ) -> Self {
-        let plain = is_plain(&plain_http, registry);
-        let pusher = target::Pusher::new(registry, plain, authorize);
-        Self { pusher: Some(pusher), ..Self::anonymous(http, plain_http).configured(registry) }
+        let client = Self::anonymous(http, plain_http).configured(registry);
+        let (base, http) = (client.base_url(registry), client.toward(registry));
+        let pusher = target::Pusher::new(registry, base, http, authorize);
+        Self { pusher: Some(pusher), ..client }
+    }
+
+    /// The same client, whose pushes go by `http`, which waits longer for an answer: a registry that checks a large
+    /// blob takes a while.
+    #[must_use]
+    pub fn uploading_by(self, http: egress::Client) -> Self {
+        let pusher = self.pusher.as_ref().map(|pusher| {
+            let by = Self { http, ..self.clone() }.configured(&pusher.registry).toward(&pusher.registry);
+            pusher.clone().by(by)
+        });
+        Self { pusher, ..self }
     }
 
     /// The same client, with other pauses before a request of a push is repeated.
@@ -99,6 +113,18 @@ impl Client {
         let host = image.registry.clone();
         let parts = response.bytes_stream();
         Ok(parts.map(move |part| part.map_err(|error| Error::unreachable(&host, &error))).boxed())
+    }
+
+    /// What a request to a registry may reach: that one, if an administrator configured it, and what strangers may.
+    fn toward(&self, registry: &str) -> egress::Client {
+        match self.base(registry).parse() {
+            Ok(origin) => self.http.for_strangers_at(&origin),
+            Err(_) => self.http.for_strangers(),
+        }
+    }
+
+    fn base_url(&self, registry: &str) -> Option<reqwest::Url> {
+        self.base(registry).parse().ok()
     }
 
     /// `https://host` or `http://host` of a registry's API.

@@ -1,15 +1,22 @@
-//! Pushing, by `oci-client`, to one registry. A request that it does not know us for (401) is repeated once
-//! with another authorization, one that it has no time for after a pause.
+//! Pushing, to one registry. A request that it does not know us for (401) is repeated once with another
+//! authorization, one that it has no time for after a pause.
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use model::{Blame, Descriptor, Digest};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use reqwest::header::HeaderValue;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use crate::patience::{Moved, quick};
+use crate::fault::Fault;
+use crate::get::read_limited;
+use crate::request::Ask;
+use crate::resolve::{MANIFEST_LIMIT, accept};
+use crate::target::Target;
 use crate::{Access, Client, Error, Scope};
+
+/// The digest of what an answer holds.
+const DIGEST: &str = "docker-content-digest";
 
 /// What a push asks for, also to look: so that one token does for all of it.
 fn push(repository: &str) -> Scope<'_> {
@@ -25,7 +32,7 @@ impl Client {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
         loop {
-            let asked = quick(target.client.blob_exists(&target.reference(), digest.as_str())).await;
+            let asked = target.has(digest).await;
             match target.again(&asked).await? {
                 Some(again) => target = again,
                 None => return asked.map_err(|error| target.failed(error)),
@@ -52,27 +59,24 @@ impl Client {
             target => target?,
         };
         loop {
-            let (here, there) = (target.reference(), target.reference_of(from));
-            let mounted = quick(target.client.mount_blob(&here, &there, digest.as_str())).await;
+            let mounted = target.mount(digest, from).await;
             if let Some(again) = target.again(&mounted).await? {
                 target = again;
                 continue;
             }
             return match mounted {
-                Ok(()) => Ok(true),
-                // 202: it has begun an upload instead, which it forgets when nothing comes.
-                Err(OciDistributionError::SpecViolationError(_)) => Ok(false),
-                Err(OciDistributionError::ServerError { code: 401 | 403 | 404 | 405, .. }) => Ok(false),
+                Ok(mounted) => Ok(mounted),
+                Err(Fault::Answer { status, .. }) if matches!(status.as_u16(), 401 | 403..=405) => Ok(false),
                 Err(error) => Err(target.failed(error)),
             };
         }
     }
 
-    /// Uploads a blob in pieces, and from the beginning if the registry wants another authorization. It
-    /// checks the digest at the end.
+    /// Uploads a blob in pieces, and from the beginning if the registry wants another authorization.
     ///
     /// # Errors
-    /// The registry is unreachable or refuses, the body can't be opened or breaks off.
+    /// The registry is unreachable or refuses, the body can't be opened or breaks off; or it is not the blob's
+    /// ([`Error::Damaged`]).
     pub async fn push_blob<S, E, F>(
         &self,
         registry: &str,
@@ -88,18 +92,10 @@ impl Client {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
         loop {
-            let moved = Moved::now();
-            let moves = moved.clone();
-            let body = open().await?.map(move |part| {
-                moves.again();
-                part.map_err(OciDistributionError::IoError)
-            });
-            let (reference, digest) = (target.reference(), blob.digest.as_str());
-            let pushed = target.client.push_blob_stream(&reference, body, digest, Some(blob.size));
-            let pushed = moved.while_moving(blob.size, pushed).await;
+            let pushed = target.upload(blob, open().await?).await;
             match target.again(&pushed).await? {
                 Some(again) => target = again,
-                None => return pushed.map(drop).map_err(|error| target.failed(error).into()),
+                None => return pushed.map_err(|error| target.failed(error).into()),
             }
         }
     }
@@ -124,11 +120,10 @@ impl Client {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
         loop {
-            let (bytes, media_type) = (manifest.clone(), media_type.clone());
-            let pushed = quick(target.client.push_manifest_raw(&target.named(name), bytes, media_type)).await;
+            let pushed = target.put_manifest(name, manifest.clone(), media_type.clone()).await;
             match target.again(&pushed).await? {
                 Some(again) => target = again,
-                None => return pushed.map(|_| digest).map_err(|error| target.failed(error)),
+                None => return pushed.map(|()| digest).map_err(|error| target.failed(error)),
             }
         }
     }
@@ -145,33 +140,64 @@ impl Client {
     ) -> Result<Option<Digest>, Error> {
         let scopes = [push(repository)];
         let mut target = self.target(registry, &scopes).await?;
-        let found = loop {
-            let found = quick(target.client.fetch_manifest_digest(&target.named(name), &target.auth())).await;
+        loop {
+            let found = target.manifest_digest(name).await;
             match target.again(&found).await? {
                 Some(again) => target = again,
-                None => break found,
+                None => return found.map_err(|error| target.failed(error)),
             }
-        };
-        match found {
-            Ok(digest) => digest.parse().map(Some).map_err(|_| Error::Protocol {
-                host: registry.to_owned(),
-                reason: format!("`{digest}` is no digest"),
-            }),
-            Err(
-                OciDistributionError::ServerError { code: 404, .. }
-                | OciDistributionError::ImageManifestNotFoundError(_),
-            ) => Ok(None),
-            Err(OciDistributionError::RegistryError { envelope, .. })
-                if envelope.errors.iter().any(|error| {
-                    matches!(
-                        error.code,
-                        OciErrorCode::ManifestUnknown | OciErrorCode::NotFound | OciErrorCode::NameUnknown
-                    )
-                }) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(target.failed(error)),
         }
+    }
+}
+
+impl Target<'_> {
+    async fn has(&self, digest: &Digest) -> Result<bool, Fault> {
+        let url = self.at(&format!("{}/blobs/{digest}", self.repository()))?;
+        Ok(self.found(Ask::new(Method::HEAD, url)).await?.is_some())
+    }
+
+    /// The answer, if what was asked for is there.
+    async fn found(&self, ask: Ask) -> Result<Option<Response>, Fault> {
+        match self.send(ask).await {
+            Ok(response) => Ok(Some(response)),
+            Err(Fault::Answer { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn mount(&self, digest: &Digest, from: &str) -> Result<bool, Fault> {
+        let mut url = self.at(&format!("{}/blobs/uploads/", self.repository()))?;
+        url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from);
+        let response = self.send(Ask::new(Method::POST, url)).await?;
+        // 202: it has begun an upload instead, which it forgets when nothing comes.
+        Ok(response.status() == StatusCode::CREATED)
+    }
+
+    async fn put_manifest(&self, name: &str, manifest: Bytes, media_type: HeaderValue) -> Result<(), Fault> {
+        let url = self.at(&format!("{}/manifests/{name}", self.repository()))?;
+        let mut ask = Ask { body: vec![manifest], ..Ask::new(Method::PUT, url) };
+        ask.headers.insert(CONTENT_TYPE, media_type);
+        match self.send(ask).await?.status() {
+            StatusCode::CREATED => Ok(()),
+            status => Err(self.protocol(&format!("it answers {status} to a manifest"))),
+        }
+    }
+
+    async fn manifest_digest(&self, name: &str) -> Result<Option<Digest>, Fault> {
+        let url = self.at(&format!("{}/manifests/{name}", self.repository()))?;
+        let accept = HeaderValue::from_str(&accept()).map_err(|_| self.protocol("it can't be asked"))?;
+        let ask = |method| {
+            let mut ask = Ask::new(method, url.clone());
+            ask.headers.insert(ACCEPT, accept.clone());
+            ask
+        };
+        let Some(response) = self.found(ask(Method::HEAD)).await? else { return Ok(None) };
+        if let Some(digest) = response.headers().get(DIGEST) {
+            let digest = digest.to_str().ok().and_then(|digest| digest.parse().ok());
+            return digest.map(Some).ok_or_else(|| self.protocol("it names a digest that is none"));
+        }
+        let Some(response) = self.found(ask(Method::GET)).await? else { return Ok(None) };
+        let bytes = read_limited(response, MANIFEST_LIMIT, self.host()).await.map_err(Fault::Silent)?;
+        Ok(Some(Digest::from_sha256(Sha256::digest(&bytes).into())))
     }
 }

@@ -11,7 +11,7 @@ use crate::get::read_limited;
 use crate::{Client, Error};
 
 /// As most registries limit manifests.
-const MANIFEST_LIMIT: usize = 4 << 20;
+pub(crate) const MANIFEST_LIMIT: usize = 4 << 20;
 const CONFIG_LIMIT: usize = 8 << 20;
 /// An index may name indexes; nobody nests them deeper.
 const INDEXES: usize = 3;
@@ -85,14 +85,7 @@ impl Client {
         name: &str,
         wanted: Option<&Digest>,
     ) -> Result<(Document, Digest), Error> {
-        let accept = [
-            MediaType::OCI_INDEX,
-            MediaType::DOCKER_INDEX,
-            MediaType::OCI_MANIFEST,
-            MediaType::DOCKER_MANIFEST,
-        ]
-        .join(", ");
-        let response = self.get(image, &format!("manifests/{name}"), Some(&accept)).await?;
+        let response = self.get(image, &format!("manifests/{name}"), Some(&accept())).await?;
         let header = response.headers().get(CONTENT_TYPE).and_then(|header| header.to_str().ok());
         let header = header.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let body = read_limited(response, MANIFEST_LIMIT, &image.registry).await?;
@@ -149,6 +142,12 @@ impl Client {
         }
         Ok(ResolvedImage { reference: image.clone(), digest, platform: platform.clone(), config, layers })
     }
+}
+
+/// The kinds of manifest that we know.
+pub(crate) fn accept() -> String {
+    let index = [MediaType::OCI_INDEX, MediaType::DOCKER_INDEX];
+    [index, [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST]].concat().join(", ")
 }
 
 /// The entry for a platform: with its very variant, else any that fits.

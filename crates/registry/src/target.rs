@@ -1,26 +1,18 @@
-//! Where a push goes, and with which authorization. In: scopes. Out: a client of `oci-client`'s that has just
-//! the right one. Absent: requests of the protocol.
+//! Where a push goes, and with which authorization. In: scopes. Out: a repository that requests are sent to, and
+//! whether one is worth another try. Absent: requests of the protocol.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use oci_client::Reference;
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
+use reqwest::{StatusCode, Url};
 
+use crate::fault::Fault;
+use crate::get::LONGEST_PAUSE;
 use crate::{Authorization, Authorize, Client, Error, Scope};
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// A registry that checks a large blob's digest takes a while.
-const ANSWER: Duration = Duration::from_secs(300);
-const AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
-/// What a registry that is busy or away is given, time after time, before a push is given up for now. `oci-client`
-/// does not show what it asked for (`Retry-After`).
+/// What a registry that is busy or away is given, time after time, before a push is given up for now. Where it asks
+/// for more (`Retry-After`), it gets more.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-/// Authorizations in use at a time: one for the repositories of a push, one for each it mounts from.
-const CLIENTS: usize = 8;
 
 /// Why a request of a push did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,32 +31,32 @@ pub trait Observe: Send + Sync {
     fn trouble(&self, trouble: Trouble, is_repeated: bool);
 }
 
-type Known = (Authorization, Arc<oci_client::Client>);
-
-/// The one registry that is pushed to. `oci-client` keeps the first credential it was given for a registry,
-/// and, once a token's `exp` is past, gives that same token again: so each authorization has a client of its
-/// own, which is dropped with it.
+/// The one registry that is pushed to.
 #[derive(Clone)]
 pub(crate) struct Pusher {
-    registry: String,
-    plain_http: bool,
+    pub(crate) registry: String,
+    /// None: no address can be made of the registry's name.
+    pub(crate) base: Option<Url>,
+    /// Reaches that registry, whatever its address, and what strangers may reach: it may lead to where it keeps its
+    /// blobs, but not into the operator's own network.
+    pub(crate) http: egress::Client,
     authorize: Arc<dyn Authorize>,
     observe: Option<Arc<dyn Observe>>,
     pauses: [Duration; 3],
-    /// The last used first.
-    clients: Arc<Mutex<VecDeque<Known>>>,
 }
 
 impl Pusher {
-    pub(crate) fn new(registry: &str, plain_http: bool, authorize: Arc<dyn Authorize>) -> Self {
-        Self {
-            registry: registry.to_owned(),
-            plain_http,
-            authorize,
-            observe: None,
-            pauses: PAUSES,
-            clients: Arc::default(),
-        }
+    pub(crate) fn new(
+        registry: &str,
+        base: Option<Url>,
+        http: egress::Client,
+        authorize: Arc<dyn Authorize>,
+    ) -> Self {
+        Self { registry: registry.to_owned(), base, http, authorize, observe: None, pauses: PAUSES }
+    }
+
+    pub(crate) fn by(self, http: egress::Client) -> Self {
+        Self { http, ..self }
     }
 
     pub(crate) fn observed(self, observe: Arc<dyn Observe>) -> Self {
@@ -80,35 +72,13 @@ impl Pusher {
             observe.trouble(trouble, is_repeated);
         }
     }
-
-    fn client(&self, authorization: &Authorization) -> Arc<oci_client::Client> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = clients.iter().position(|(known, _)| known == authorization);
-        let (_, client) = at.and_then(|at| clients.remove(at)).unwrap_or_else(|| {
-            clients.truncate(CLIENTS - 1);
-            (authorization.clone(), self.new_client())
-        });
-        clients.push_front((authorization.clone(), Arc::clone(&client)));
-        client
-    }
-
-    fn new_client(&self) -> Arc<oci_client::Client> {
-        Arc::new(oci_client::Client::new(ClientConfig {
-            protocol: if self.plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
-            connect_timeout: Some(CONNECT),
-            read_timeout: Some(ANSWER),
-            user_agent: AGENT,
-            ..ClientConfig::default()
-        }))
-    }
 }
 
 /// A repository of the registry, with an authorization for it.
 pub(crate) struct Target<'a> {
-    pusher: &'a Pusher,
+    pub(crate) pusher: &'a Pusher,
     scopes: &'a [Scope<'a>],
-    authorization: Authorization,
-    pub(crate) client: Arc<oci_client::Client>,
+    pub(crate) authorization: Authorization,
     /// Whether the authorization is the second one.
     is_again: bool,
     /// How often the registry was given time.
@@ -142,18 +112,16 @@ impl<'a> Target<'a> {
     ) -> Result<Self, Error> {
         let authorization = pusher.authorize.authorize(scopes).await;
         let authorization = authorization.map_err(|failure| Error::SignIn(Box::new(failure)))?;
-        let client = pusher.client(&authorization);
-        client.store_auth_if_needed(&pusher.registry, &auth(&authorization)).await;
-        Ok(Self { pusher, scopes, authorization, client, is_again, waited })
+        Ok(Self { pusher, scopes, authorization, is_again, waited })
     }
 
     /// What to try once more with, if that may help: after a 401 another authorization, if there is one; after
     /// what passes the same, and a pause. Every request of a push can be repeated: blobs and manifests have digests.
-    pub(crate) async fn again<T>(
-        &self,
-        answer: &Result<T, OciDistributionError>,
-    ) -> Result<Option<Target<'a>>, Error> {
-        let Some(trouble) = answer.as_ref().err().and_then(trouble_of) else { return Ok(None) };
+    pub(crate) async fn again<T>(&self, answer: &Result<T, Fault>) -> Result<Option<Target<'a>>, Error> {
+        let Some((fault, trouble)) = answer.as_ref().err().and_then(|fault| Some((fault, fault.trouble()?)))
+        else {
+            return Ok(None);
+        };
         let (is_again, waited) = match trouble {
             Trouble::Unauthorized => {
                 let other = !self.is_again && self.pusher.authorize.refused(&self.authorization);
@@ -166,36 +134,14 @@ impl<'a> Target<'a> {
         tracing::info!(registry = self.pusher.registry, ?trouble, "a request of a push is repeated");
         if let Some(pause) = self.pusher.pauses.get(self.waited).filter(|_| trouble != Trouble::Unauthorized)
         {
-            tokio::time::sleep(*pause).await;
+            let pause = fault.wanted().map_or(*pause, |wanted| wanted.min(LONGEST_PAUSE).max(*pause));
+            tokio::time::sleep(pause).await;
         }
         Self::new(self.pusher, self.scopes, is_again, waited).await.map(Some)
     }
 
-    pub(crate) fn auth(&self) -> RegistryAuth {
-        auth(&self.authorization)
-    }
-
     pub(crate) fn repository(&self) -> &'a str {
         self.scopes.first().map_or("", |scope| scope.repository)
-    }
-
-    /// A tag or a digest in the repository.
-    pub(crate) fn named(&self, name: &str) -> Reference {
-        let (registry, repository) = (self.pusher.registry.clone(), self.repository().to_owned());
-        match name.contains(':') {
-            true => Reference::with_digest(registry, repository, name.to_owned()),
-            false => Reference::with_tag(registry, repository, name.to_owned()),
-        }
-    }
-
-    /// A repository alone; the tag is never sent.
-    pub(crate) fn reference(&self) -> Reference {
-        self.named("latest")
-    }
-
-    /// Another one of the same registry.
-    pub(crate) fn reference_of(&self, repository: &str) -> Reference {
-        Reference::with_tag(self.pusher.registry.clone(), repository.to_owned(), "latest".to_owned())
     }
 
     pub(crate) fn host(&self) -> &'a str {
@@ -203,40 +149,13 @@ impl<'a> Target<'a> {
     }
 }
 
-fn auth(authorization: &Authorization) -> RegistryAuth {
-    match authorization {
-        Authorization::Anonymous => RegistryAuth::Anonymous,
-        Authorization::Basic { username, password } => {
-            RegistryAuth::Basic(username.clone(), password.clone())
+impl Trouble {
+    pub(crate) fn of(status: StatusCode) -> Option<Self> {
+        match status.as_u16() {
+            401 => Some(Self::Unauthorized),
+            429 => Some(Self::TooManyRequests),
+            408 | 500 | 502..=504 => Some(Self::Unavailable),
+            _ => None,
         }
-        Authorization::Bearer { token } => RegistryAuth::Bearer(token.clone()),
-    }
-}
-
-/// What kept a request from succeeding, where trying again may help.
-fn trouble_of(error: &OciDistributionError) -> Option<Trouble> {
-    let of_status = |status: u16| match status {
-        401 => Some(Trouble::Unauthorized),
-        429 => Some(Trouble::TooManyRequests),
-        408 | 500 | 502..=504 => Some(Trouble::Unavailable),
-        _ => None,
-    };
-    match error {
-        OciDistributionError::UnauthorizedError { .. } => Some(Trouble::Unauthorized),
-        OciDistributionError::ServerError { code, .. } => of_status(*code),
-        OciDistributionError::RequestError(error) => match error.status() {
-            Some(status) => of_status(status.as_u16()),
-            // The connection, or its lack; not a body of ours that can't be read.
-            None => (!error.is_body() && !error.is_decode()).then_some(Trouble::Unavailable),
-        },
-        OciDistributionError::IoError(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            Some(Trouble::Unavailable)
-        }
-        OciDistributionError::RegistryError { envelope, .. } => {
-            let has = |code: &OciErrorCode| envelope.errors.iter().any(|error| error.code == *code);
-            let busy = has(&OciErrorCode::Toomanyrequests).then_some(Trouble::TooManyRequests);
-            busy.or(has(&OciErrorCode::Unauthorized).then_some(Trouble::Unauthorized))
-        }
-        _ => None,
     }
 }

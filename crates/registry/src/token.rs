@@ -75,11 +75,11 @@ impl Tokens {
         if response.status().is_client_error() {
             return Ok(None);
         }
-        let status = response.status();
-        let body = crate::get::read_limited(response, LIMIT, &realm).await?;
-        if !status.is_success() {
-            return Err(Error::refused(&realm, status.as_u16(), &body));
+        // What it says is not quoted: the realm may be any page of any host.
+        if !response.status().is_success() {
+            return Err(Error::refused_elsewhere(host, response.status().as_u16()));
         }
+        let body = crate::get::read_limited(response, LIMIT, &realm).await?;
         let answer: Answer =
             serde_json::from_slice(&body).map_err(|_| protocol("its token server gives none"))?;
         let Some(token) = answer.token.or(answer.access_token) else { return Ok(None) };

@@ -2,8 +2,6 @@
 //! In: scripted answers. Deliberately absent: whatever the real registry shows as well.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,63 +11,17 @@ use model::{Descriptor, Digest, ImageReference, MediaType, Platform};
 use registry::{Authorization, Client, Observe, Trouble};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use support::{Answer, Scripted};
 
-/// Status line, further header lines (each with its end), body.
-type Answer = (&'static str, String, Vec<u8>);
-
-/// A server on loopback that answers by a script and keeps the heads of its requests.
-struct Scripted {
-    address: String,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Scripted {
-    fn start(script: impl Fn(&str, &str) -> Answer + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let heads = Arc::<Mutex<Vec<String>>>::default();
-        let (ours, theirs) = (address.clone(), Arc::clone(&heads));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let head = head(&stream);
-                theirs.lock().unwrap().push(head.clone());
-                answer(stream, &script(&ours, &head));
-            }
-        });
-        Self { address, heads }
-    }
-
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap().clone()
-    }
-
-    fn image(&self) -> ImageReference {
-        format!("{}/a:1", self.address).parse().unwrap()
-    }
-
-    fn pusher(&self) -> Client {
-        Client::pushing(http(), Vec::new(), &self.address, Arc::new(Authorization::Anonymous))
-    }
-}
-
-fn head(mut stream: &TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) > 0 {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
-}
-
-fn answer(mut stream: TcpStream, (status, headers, body): &Answer) {
-    let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n");
-    // A client that has read enough goes away.
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
-}
+mod support;
 
 fn http() -> egress::Client {
     let loopback = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
     egress::Client::new(&egress::Options::default(), loopback).unwrap()
+}
+
+fn pusher(server: &Scripted) -> Client {
+    Client::pushing(http(), Vec::new(), &server.address, Arc::new(Authorization::Anonymous))
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -155,8 +107,8 @@ async fn a_registry_that_is_busy_is_not_the_users_to_mend() {
     let blob = Descriptor { media_type: String::new(), digest: digest(b"x"), size: 1 };
     let body = || std::future::ready(Ok(stream::iter([Ok(Bytes::from_static(b"x"))])));
     for error in [
-        server.pusher().push_blob(&server.address, "a", &blob, body).await.unwrap_err(),
-        server.pusher().manifest_digest(&server.address, "a", "1").await.unwrap_err(),
+        pusher(&server).push_blob(&server.address, "a", &blob, body).await.unwrap_err(),
+        pusher(&server).manifest_digest(&server.address, "a", "1").await.unwrap_err(),
     ] {
         let failure = error.failure();
         let kind_and_blame = (failure.kind.as_str(), failure.blame.as_str());
@@ -170,7 +122,7 @@ async fn a_mount_that_the_registry_declines_in_words_is_an_upload_and_no_failure
         let server = Scripted::start(move |_, _| {
             (status, String::new(), format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).into_bytes())
         });
-        let mounted = server.pusher().mount(&server.address, "a", &digest(b"x"), "b").await;
+        let mounted = pusher(&server).mount(&server.address, "a", &digest(b"x"), "b").await;
         assert!(!mounted.unwrap(), "{code}");
     }
 }
@@ -193,7 +145,6 @@ async fn a_registry_without_time_is_asked_again_a_few_times() {
         let asked = Arc::<Mutex<usize>>::default();
         let server = Scripted::start(move |_, head| {
             let mut asked = asked.lock().unwrap();
-            // `oci-client` first looks whether it has to sign in.
             *asked += usize::from(head.starts_with("HEAD"));
             match head.starts_with("HEAD") && *asked <= repeats {
                 true => (first, String::new(), body.as_bytes().to_vec()),
@@ -202,7 +153,7 @@ async fn a_registry_without_time_is_asked_again_a_few_times() {
         });
         let heard = Arc::<Heard>::default();
         let soon = [Duration::from_millis(1); 3];
-        let client = server.pusher().with_pauses(soon).observed(Arc::clone(&heard) as Arc<dyn Observe>);
+        let client = pusher(&server).with_pauses(soon).observed(Arc::clone(&heard) as Arc<dyn Observe>);
         async move {
             let has = client.has_blob(&server.address, "a", &digest(b"x")).await;
             let heard = heard.0.lock().unwrap().clone();
@@ -220,4 +171,23 @@ async fn a_registry_without_time_is_asked_again_a_few_times() {
     assert_eq!(heard, [repeated, repeated, repeated, (Trouble::TooManyRequests, false)]);
     let (has, heard, requests) = trouble("400 Bad Request", 9, "").await;
     assert_eq!((has, heard, requests), (Err("registry_refused".to_owned()), vec![], 1));
+}
+
+/// Some say what they were sent, to help.
+#[tokio::test]
+async fn what_a_registry_repeats_of_a_credential_is_not_shown() {
+    let server = Scripted::start(|_, head| {
+        let sent = head.lines().find(|line| line.to_lowercase().starts_with("authorization: ")).unwrap_or("");
+        let body = json!({ "errors": [{ "code": "UNKNOWN", "message": format!("bad auth {sent}") }] });
+        ("400 Bad Request", String::new(), body.to_string().into_bytes())
+    });
+    let basic = Authorization::Basic { username: "bob".into(), password: "s3cret-word".into() };
+    let bearer = Authorization::Bearer { token: "t0ken-of-the-publisher".into() };
+    for (sent, secret) in [(basic, "Ym9iOnMzY3JldC13b3Jk"), (bearer, "t0ken-of-the-publisher")] {
+        let client = Client::pushing(http(), Vec::new(), &server.address, Arc::new(sent));
+        let put = client.push_manifest(&server.address, "a", "1", MediaType::OCI_MANIFEST, Bytes::new());
+        let failure = put.await.unwrap_err().failure();
+        assert!(failure.message.contains("bad auth") && failure.message.contains("***"), "{failure}");
+        assert!(!failure.message.contains(&secret[..12]), "{failure}");
+    }
 }

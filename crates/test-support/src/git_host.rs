@@ -135,10 +135,13 @@ impl Shared {
         };
         let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let answer = match (prepared, self.kind) {
-            (Some((status, headers)), _) => {
+            (Some((status, extra)), _) => {
                 let status = StatusCode::from_u16(status).expect("a status");
-                let mut response = status.into_response();
-                for (name, value) in headers {
+                // As some hosts do, to help.
+                let sent = ["authorization", "private-token"].iter().find_map(|name| headers.get(*name));
+                let mut response =
+                    (status, format!("you sent {}", sent.map(text).unwrap_or_default())).into_response();
+                for (name, value) in extra {
                     response.headers_mut().insert(name, value.parse().expect("a header"));
                 }
                 response

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use database::Database;
+use mask::{Mask, Masked};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::lease::Lease;
-use crate::mask::{Mask, Masked};
 use crate::metrics::METRICS;
 
 /// How long lines are gathered before they are written.

@@ -8,6 +8,7 @@ use cell::{BuildJob, CellProcess, Job};
 use content::Holder;
 use database::{LeasedRun, Outcome, Verdict};
 use failpoint::Point;
+use mask::Mask;
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker, VertexEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -21,8 +22,8 @@ use crate::desk::{Desk, Granted, Preflight};
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
-use crate::mask::Mask;
 use crate::metrics::METRICS;
+use crate::secrets::mask_of;
 use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
@@ -59,7 +60,7 @@ pub(crate) async fn execute(
             () = stop.cancelled() => Err(stopped()),
         };
         METRICS.grant.observe(began.elapsed().as_secs_f64());
-        let mask = granted.as_ref().map(|granted| Mask::of(&granted.secrets)).unwrap_or_default();
+        let mask = granted.as_ref().map(|granted| mask_of(&granted.secrets)).unwrap_or_default();
         let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
         let outcome = match granted {
             Ok(granted) => {

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use database::Database;
+use mask::Mask;
 
 use crate::lease::Lease;
 use crate::log::{LogSink, LogWriter};
-use crate::mask::Mask;
 use crate::vertices::{VertexSink, VertexWriter};
 
 /// How long the end of it may take to reach the database.

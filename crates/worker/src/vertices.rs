@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use database::{Database, MAX_VERTEX_NAME, MAX_VERTICES, VertexRecord};
+use mask::Mask;
 use model::VertexResult;
 use port::{VertexEvent, VertexStart};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use crate::lease::Lease;
-use crate::mask::Mask;
 
 /// How long news are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(250);

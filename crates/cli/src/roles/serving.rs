@@ -14,7 +14,8 @@ pub(crate) struct ServingArgs {
     /// The certificate's key in PEM
     #[arg(long, env = "SLIPWAY_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// A proxy in front speaks TLS: listen on any address without it
+    /// A proxy in front speaks TLS: listen on any address without it. Who signs in is the last address of its
+    /// X-Forwarded-For
     #[arg(long, env = "SLIPWAY_BEHIND_PROXY")]
     behind_proxy: bool,
     /// Where the service is reached from outside; hooks' addresses and reports hold it. Needed for hooks where others

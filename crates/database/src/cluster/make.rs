@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::{Uid, User};
 
 use super::binaries::{self, Binaries};
-use super::{ADMIN, ClusterError, ClusterOptions};
+use super::{ADMIN, ClusterError, ClusterOptions, DATABASE};
 
 /// Makes what is missing and answers the binaries that fit the data.
 pub(super) fn prepare(options: &ClusterOptions) -> Result<Binaries, ClusterError> {
@@ -73,14 +73,14 @@ fn initdb(binaries: &Binaries, options: &ClusterOptions) -> Result<(), ClusterEr
     fs::rename(&part, &options.data).map_err(say)
 }
 
-/// Who may come in: this process's user as the administrator, everybody else by password, over the
-/// socket only. Written at each start: the user may be another one.
+/// Who may come in: this process's user as the administrator, everybody else by password, into the one database
+/// that has walls, over the socket only. Written at each start: the user may be another one.
 fn write_access(options: &ClusterOptions) -> Result<(), ClusterError> {
     let me = User::from_uid(Uid::effective()).ok().flatten();
     let me = me.ok_or_else(|| {
         ClusterError::io("this process's user", io::Error::other("it has no name in /etc/passwd"))
     })?;
-    let rules = format!("local all {ADMIN} peer map=up\nlocal all all scram-sha-256\n");
+    let rules = format!("local all {ADMIN} peer map=up\nlocal {DATABASE} all scram-sha-256\n");
     for (name, text) in [("pg_hba.conf", rules), ("pg_ident.conf", format!("up \"{}\" {ADMIN}\n", me.name))] {
         let path = options.data.join(name);
         fs::write(&path, text).map_err(|error| ClusterError::io(path.display().to_string(), error))?;

@@ -128,6 +128,31 @@ async fn a_role_may_call_the_functions_that_the_list_above_says() {
     assert_eq!(world.db.text(beside).await, None, "all of them lie in one schema");
 }
 
+/// What PostgreSQL gives to everybody. NOTIFY is a command without a right: whoever may connect may notify, so a hint
+/// is believed by nobody (database/src/hints.rs), and polling alone is sufficient.
+#[tokio::test]
+async fn a_role_keeps_nothing_in_the_database_beside_the_tables() {
+    let world = World::new().await;
+    for role in ROLES {
+        let mut connection = PgConnection::connect(&world.db.url(&format!("slipway_{role}"))).await.unwrap();
+        for statement in [
+            "SELECT lo_create(0)",
+            "SELECT lo_creat(-1)",
+            "SELECT lo_from_bytea(0, 'x')",
+            "SELECT lo_open(1, 131072)",
+            "SELECT lowrite(0, 'x')",
+            "CREATE TABLE slipway.mine (a int)",
+            "CREATE TABLE public.mine (a int)",
+            "CREATE SCHEMA mine",
+        ] {
+            let refused = sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap_err();
+            let code =
+                refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+            assert_eq!(code.as_deref(), Some("42501"), "{role} {statement}: {refused}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn worker_and_publisher_are_refused_every_table() {
     let world = World::new().await;

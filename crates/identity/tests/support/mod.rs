@@ -56,6 +56,7 @@ impl World {
             authority: Some(self.azure.authority()),
             roots: vec![self.azure.root()],
             acr_suffixes: vec!["127.0.0.1".into()],
+            policy: loopback(),
         }
     }
 
@@ -82,6 +83,11 @@ impl World {
             assert!(!logged.contains(secret), "{secret} is in the log");
         }
     }
+}
+
+/// Token servers have a port of their own.
+pub(crate) fn loopback() -> egress::Policy {
+    egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new())
 }
 
 pub(crate) fn principal() -> Principal {

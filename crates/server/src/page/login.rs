@@ -1,5 +1,7 @@
 //! `/login`: a token for a cookie. The cookie holds the token itself, which the server can end at any time.
 
+use std::net::{IpAddr, SocketAddr};
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Query, Request, State};
@@ -53,7 +55,8 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Problem> {
     check_origin(&uri, &headers)?;
     if let Some(Extension(Peer(address))) = peer {
-        app.limits.of_login(address)?;
+        let forwarded = forwarded(&headers).filter(|_| app.config().behind_proxy);
+        app.limits.of_login(forwarded.unwrap_or(address))?;
     }
     let (token, next) = (sent.token.trim(), own(&sent.next));
     match caller_of(&app, token).await {
@@ -73,6 +76,15 @@ pub(crate) async fn sign_in(
         }
         Err(problem) => Err(problem),
     }
+}
+
+/// Whom the proxy in front of us heard: the last address, which it wrote itself. Those before it are whatever somebody
+/// sent, and would be another one with each try.
+fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let address = last.rsplit(',').next()?.trim();
+    let with_port = || address.parse::<SocketAddr>().ok().map(|address| address.ip());
+    address.trim_matches(['[', ']']).parse().ok().or_else(with_port)
 }
 
 /// Forgets the cookie. The token stays good: `slipway token delete` ends it.
@@ -101,6 +113,28 @@ fn own(next: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_that_the_proxy_wrote_is_the_last() {
+        let read = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().expect("a header"));
+            }
+            forwarded(&headers).map(|address| address.to_string())
+        };
+        for lines in
+            [&["203.0.113.7"][..], &["198.51.100.1, 203.0.113.7"], &["198.51.100.1", "203.0.113.7:4711"]]
+        {
+            assert_eq!(read(lines).as_deref(), Some("203.0.113.7"), "{lines:?}");
+        }
+        for line in ["2001:db8::7", "[2001:db8::7]", "x, [2001:db8::7]:443"] {
+            assert_eq!(read(&[line]).as_deref(), Some("2001:db8::7"), "{line}");
+        }
+        for lines in [&[][..], &["unknown"], &["203.0.113.7,"]] {
+            assert_eq!(read(lines), None, "{lines:?}");
+        }
+    }
 
     #[test]
     fn the_form_leads_to_pages_of_ours_only() {

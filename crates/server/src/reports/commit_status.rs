@@ -2,6 +2,7 @@
 //! the state of the same context, GitLab refuses one that it has: telling it twice does no harm.
 
 use database::RunRow;
+use mask::Mask;
 use model::{Cause, CredentialKind, GitHost, RunStatus, SourceSpec, Trust};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::json;
@@ -10,12 +11,15 @@ use time::OffsetDateTime;
 use super::{NotSent, Opened, open, page_of, unreachable, wait_of};
 use crate::App;
 
-/// The request for where a run stands now.
+/// So much of an answer is read: a secret that is cut in two would not be found.
+const WORDS: usize = 16 << 10;
+
+/// The request for where a run stands now, and a mask of what it shows the host.
 pub(crate) async fn request(
     app: &App,
     http: &egress::Client,
     run: &RunRow,
-) -> Result<RequestBuilder, NotSent> {
+) -> Result<(RequestBuilder, Mask), NotSent> {
     let never = |why: &str| NotSent::Never(why.to_owned());
     let event = run.cause.event().ok_or_else(|| never("no git host started the run"))?;
     let commit = event.commit.as_deref().ok_or_else(|| never("the commit is not known"))?;
@@ -30,7 +34,7 @@ pub(crate) async fn request(
     let credential = open(app, &run.registry, name, CredentialKind::Git).await?;
     let context = context(run);
     let (text, page) = (description(run), page_of(app, run));
-    Ok(match event.host {
+    let request = match event.host {
         GitHost::Gitlab => {
             let project = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
             let body = json!({ "state": gitlab_state(run.status), "name": context, "description": text, "target_url": page });
@@ -53,7 +57,8 @@ pub(crate) async fn request(
             .header("accept", "application/vnd.github+json, application/json")
             .json(&body)
         }
-    })
+    };
+    Ok((request, credential.mask()))
 }
 
 /// Sends it, also to where a renamed repository is now: at the same host, for nobody else may have the credential.
@@ -73,14 +78,14 @@ pub(crate) async fn follow(http: &egress::Client, request: RequestBuilder) -> Re
     }
 }
 
-/// What the answer means.
-pub(crate) async fn heard(answer: Response, now: OffsetDateTime) -> Result<(), NotSent> {
+/// What the answer means. Some hosts repeat what they were sent: its mask takes that out.
+pub(crate) async fn heard(answer: Response, sent: &Mask, now: OffsetDateTime) -> Result<(), NotSent> {
     let status = answer.status();
     if status.is_success() {
         return Ok(());
     }
     let wait = wait_of(answer.headers(), now);
-    let why = format!("it answered {status}: {}", beginning(answer).await);
+    let why = format!("it answered {status}: {}", beginning(answer, sent).await);
     match status {
         // docs.gitlab.com, "Set commit pipeline status": it has this state, or a later one.
         StatusCode::BAD_REQUEST if why.contains("Cannot transition status") => Ok(()),
@@ -97,15 +102,15 @@ pub(crate) async fn heard(answer: Response, now: OffsetDateTime) -> Result<(), N
     }
 }
 
-/// The host's own words, cut.
-async fn beginning(mut answer: Response) -> String {
+/// The host's own words, masked, then cut.
+async fn beginning(mut answer: Response, sent: &Mask) -> String {
     let mut said = Vec::new();
-    while said.len() < 400
+    while said.len() < WORDS
         && let Ok(Some(part)) = answer.chunk().await
     {
         said.extend_from_slice(&part);
     }
-    String::from_utf8_lossy(&said).chars().filter(|c| !c.is_control()).take(200).collect()
+    sent.text(&String::from_utf8_lossy(&said)).chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 fn authorized(request: RequestBuilder, host: GitHost, credential: &Opened) -> RequestBuilder {

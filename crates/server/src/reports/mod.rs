@@ -44,6 +44,17 @@ pub(crate) struct Opened {
     pub(crate) secret: Secret,
 }
 
+impl Opened {
+    fn mask(&self) -> mask::Mask {
+        let (secrets, secret) = (mask::Secrets::default(), self.secret.expose());
+        match &self.username {
+            Some(user) => secrets.with_login(user, secret),
+            None => secrets.with(secret),
+        }
+        .mask()
+    }
+}
+
 /// Tells one thing.
 pub(crate) async fn send(app: &App, http: &egress::Client, row: &OutboxRow) -> Result<(), NotSent> {
     let Some(run) = app.database.get_run(row.run).await.map_err(NotSent::later)? else {
@@ -51,9 +62,9 @@ pub(crate) async fn send(app: &App, http: &egress::Client, row: &OutboxRow) -> R
     };
     match &row.report {
         Report::CommitStatus => {
-            let request = commit_status::request(app, http, &run).await?;
+            let (request, sent) = commit_status::request(app, http, &run).await?;
             let answer = commit_status::follow(http, request.timeout(PATIENCE)).await?;
-            commit_status::heard(answer, row.taken_at).await
+            commit_status::heard(answer, &sent, row.taken_at).await
         }
         Report::Webhook { url, credential } => {
             let key = open(app, &row.registry, credential, CredentialKind::Webhook).await?;

@@ -167,6 +167,30 @@ async fn whoever_tries_tokens_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_one_who_tries_tokens_locks_nobody_else_out() {
+    let rate = server::Rate::new(1, 3);
+    let tried = async |behind_proxy: bool, from: &[&str]| {
+        let config = server::Config { login_rate: rate, behind_proxy, ..server::Config::default() };
+        let world = World::with(config).await;
+        let browser = Browser::new(&world);
+        let mut statuses = Vec::new();
+        for from in from {
+            let request = browser.post("/login", &[("token", "sw_x")]).header("x-forwarded-for", *from);
+            statuses.push(request.send().await.unwrap().status().as_u16());
+        }
+        statuses
+    };
+    let one = ["203.0.113.1", "9.9.9.9, 203.0.113.1", "8.8.8.8, 203.0.113.1"];
+    let from = [&one[..], &["7.7.7.7, 203.0.113.1", "6.6.6.6, 203.0.113.1", "203.0.113.2"]].concat();
+    let statuses = tried(true, &from).await;
+    assert_eq!(statuses[..3], [401, 401, 401]);
+    assert!(statuses[3..5].contains(&429), "what it says of itself changes nothing: {statuses:?}");
+    assert_eq!(statuses[5], 401, "somebody else is let try");
+    let without = ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4", "203.0.113.5"];
+    assert!(tried(false, &without).await.contains(&429), "without a proxy nobody wrote it but the stranger");
+}
+
+#[tokio::test]
 async fn a_browser_without_a_token_is_led_to_the_form_and_a_program_is_not() {
     let world = World::new().await;
     let browser = Browser::new(&world);

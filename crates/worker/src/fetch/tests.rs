@@ -52,7 +52,7 @@ fn redirect(to: &str) -> String {
 /// Reaches the hosts that are given, as an administrator allowed.
 fn client(hosts: &[&Host]) -> Client {
     let allow = hosts.iter().map(|host| host.address.parse().unwrap()).collect();
-    Client::new(&Options::default(), Policy::new(allow, Vec::new())).unwrap().for_strangers()
+    Client::new(&Options::default(), Policy::new(allow, Vec::new())).unwrap()
 }
 
 async fn read(fetched: Fetched) -> Result<Vec<u8>, Failure> {
@@ -84,10 +84,13 @@ async fn a_file_comes_with_its_time_and_without_a_credential() {
 #[tokio::test]
 async fn a_redirect_to_a_denied_address_is_refused_and_not_asked() {
     let inner = Host::start(vec![answer("200 OK", "secret")]);
-    let host = Host::start(vec![redirect(&format!("http://{}/x", inner.address))]);
-    let failure = refused(&client(&[&host]), &format!("http://{}/a", host.address)).await;
-    assert_eq!((failure.kind.as_str(), failure.blame), ("address_denied", Blame::User));
-    assert!(failure.hint.contains(&format!("--egress-allow {}`", inner.address)), "{failure}");
+    let host = Host::start(vec![redirect(&format!("http://{}/x", inner.address)); 2]);
+    let configured = client(&[&host]).with_origin(format!("http://{}", inner.address).parse().unwrap());
+    for http in [client(&[&host]), configured] {
+        let failure = refused(&http, &format!("http://{}/a", host.address)).await;
+        assert_eq!((failure.kind.as_str(), failure.blame), ("address_denied", Blame::User));
+        assert!(failure.hint.contains(&format!("--egress-allow {}`", inner.address)), "{failure}");
+    }
     assert!(inner.asked().is_empty());
 }
 

@@ -136,7 +136,7 @@ impl World {
             secrets: RunSecrets { git: Some(git), ..RunSecrets::default() },
         };
         let hold = Arc::new(Holding::default()).hold(lease.clone());
-        let (preflight, mask) = (granted.preflight.clone(), Mask::of(&granted.secrets));
+        let (preflight, mask) = (granted.preflight.clone(), mask_of(&granted.secrets));
         let http = egress::Client::new(&egress::Options::default(), self.policy.clone()).unwrap();
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
         let ssh = Starter::start(tokio::runtime::Handle::current(), self.policy.clone()).unwrap();

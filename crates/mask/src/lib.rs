@@ -1,11 +1,11 @@
-//! Secrets out of what people read. In: a run's secrets; text in pieces of any size. Out: the text, each
-//! secret as `***`, also where it lies across pieces, and in the encodings in which tools print one. What is
-//! short enough to be a word by chance is left: nobody could read the log any more.
+//! Secrets out of what people read: a build's log, the words of a server that repeats what it was sent. In: secrets;
+//! text in pieces of any size. Out: the text, each secret as `***`, also where it lies across pieces, and in the
+//! encodings in which tools print one. What is short enough to be a word by chance is left: nobody could read the log
+//! any more. Absent: where secrets come from, and how they are kept.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use broker::RunSecrets;
 use model::Failure;
 
 /// The shortest secret that is masked, in bytes.
@@ -14,32 +14,56 @@ const SHORTEST: usize = 4;
 const SHORTEST_LINE: usize = 8;
 const MASK: &[u8] = b"***";
 
-/// Finds the secrets of one run.
+/// What is to be found.
+#[derive(Default)]
+pub struct Secrets {
+    needles: Vec<Vec<u8>>,
+}
+
+impl Secrets {
+    /// A password, a token, a key.
+    #[must_use]
+    pub fn with(mut self, secret: &str) -> Self {
+        forms(secret, &mut self.needles);
+        self
+    }
+
+    /// A password, also as basic authentication sends it.
+    #[must_use]
+    pub fn with_login(mut self, user: &str, password: &str) -> Self {
+        encoded(format!("{user}:{password}").as_bytes(), &mut self.needles);
+        self.with(password)
+    }
+
+    #[must_use]
+    pub fn mask(self) -> Mask {
+        Mask::of(self.needles)
+    }
+}
+
+/// Finds some secrets.
 #[derive(Clone, Default)]
-pub(crate) struct Mask {
+pub struct Mask {
     /// None where there is nothing to find.
     finder: Option<AhoCorasick>,
     needles: Vec<Vec<u8>>,
 }
 
 /// One text that comes in pieces.
-pub(crate) struct Masked {
+pub struct Masked {
     mask: Mask,
     /// The end of what came, where a secret may have begun.
     held: Vec<u8>,
 }
 
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mask(…)")
+    }
+}
+
 impl Mask {
-    pub(crate) fn of(secrets: &RunSecrets) -> Self {
-        let mut needles = Vec::new();
-        for secret in secrets.build.values() {
-            forms(secret.expose(), &mut needles);
-        }
-        if let Some(git) = &secrets.git {
-            forms(git.secret.expose(), &mut needles);
-            let user = git.username.as_deref().unwrap_or(crate::git::DEFAULT_USER);
-            encoded(format!("{user}:{}", git.secret.expose()).as_bytes(), &mut needles);
-        }
+    fn of(mut needles: Vec<Vec<u8>>) -> Self {
         needles.sort();
         needles.dedup();
         let finder = (!needles.is_empty())
@@ -48,12 +72,14 @@ impl Mask {
     }
 
     /// For a text that comes in pieces.
-    pub(crate) fn begin(&self) -> Masked {
+    #[must_use]
+    pub fn begin(&self) -> Masked {
         Masked { mask: self.clone(), held: Vec::new() }
     }
 
     /// A whole text.
-    pub(crate) fn text(&self, text: &str) -> String {
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
         match &self.finder {
             None => text.to_owned(),
             Some(finder) => {
@@ -64,7 +90,8 @@ impl Mask {
     }
 
     /// A failure's words, and the line it shows.
-    pub(crate) fn failure(&self, mut failure: Failure) -> Failure {
+    #[must_use]
+    pub fn failure(&self, mut failure: Failure) -> Failure {
         if self.finder.is_some() {
             failure.message = self.text(&failure.message);
             failure.hint = self.text(&failure.hint);
@@ -87,7 +114,7 @@ impl Mask {
 
 impl Masked {
     /// What is certain so far.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+    pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let Some(finder) = &self.mask.finder else { return piece.to_vec() };
         let mut text = std::mem::take(&mut self.held);
         text.extend_from_slice(piece);
@@ -107,7 +134,7 @@ impl Masked {
     }
 
     /// The rest: nothing comes after it.
-    pub(crate) fn end(&mut self) -> Vec<u8> {
+    pub fn end(&mut self) -> Vec<u8> {
         let rest = std::mem::take(&mut self.held);
         match &self.mask.finder {
             None => rest,
@@ -167,13 +194,10 @@ fn percent(text: &str, upper: bool) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use broker::{GitSecret, Secret};
-
     use super::*;
 
     fn mask(secrets: &[&str]) -> Mask {
-        let build = secrets.iter().enumerate().map(|(id, s)| (id.to_string(), Secret::new(*s))).collect();
-        Mask::of(&RunSecrets { git: None, build })
+        secrets.iter().fold(Secrets::default(), |all, secret| all.with(secret)).mask()
     }
 
     /// In pieces of each size, the same comes out.
@@ -233,10 +257,8 @@ mod tests {
     }
 
     #[test]
-    fn a_git_password_is_found_as_the_header_has_it() {
-        let git =
-            GitSecret { username: Some("ci".into()), secret: Secret::new("tok3n-123"), known_hosts: None };
-        let mask = Mask::of(&RunSecrets { git: Some(git), ..RunSecrets::default() });
+    fn a_password_is_found_as_the_header_has_it() {
+        let mask = Secrets::default().with_login("ci", "tok3n-123").mask();
         let header = format!("Basic {}", STANDARD_NO_PAD.encode("ci:tok3n-123"));
         assert!(through(&mask, &header).starts_with("Basic ***"));
         let failure = Failure::user("x", "with tok3n-123", "no tok3n-123");
