@@ -7,6 +7,8 @@ use std::path::Path;
 use model::Failure;
 use nix::unistd::{Uid, chown};
 
+use crate::job::{BASES, RUNS, SNAPSHOTS};
+
 /// Gives a folder to the cells' root, which is id 1 in this namespace. Its group stays the worker's.
 pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
     chown(folder, Some(Uid::from_raw(1)), None)
@@ -15,15 +17,19 @@ pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
 
 /// Removes every run's folder, every unpacked folder of another boot, and half-made snapshots.
 pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
-    clear(&cells.join("runs"))?;
-    let scopes = cells.join("snapshots");
-    for scope in entries(&scopes)? {
-        for boot in entries(&scope)? {
-            if boot.file_name().is_some_and(|name| name == boot_id) {
-                sweep_snapshots(&boot)?;
-            } else {
-                clear(&boot)?;
-            }
+    clear(&cells.join(RUNS))?;
+    for scope in entries(&cells.join(SNAPSHOTS))? {
+        sweep_boots(&scope, boot_id)?;
+    }
+    sweep_boots(&cells.join(BASES), boot_id)
+}
+
+fn sweep_boots(folder: &Path, boot_id: &str) -> Result<(), Failure> {
+    for boot in entries(folder)? {
+        if boot.file_name().is_some_and(|name| name == boot_id) {
+            sweep_snapshots(&boot)?;
+        } else {
+            clear(&boot)?;
         }
     }
     Ok(())
@@ -40,6 +46,16 @@ pub(crate) fn clear(folder: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", folder, &error)),
         _ => Ok(()),
     }
+}
+
+/// Removes all below a folder, at which something may be mounted.
+pub(crate) fn empty(folder: &Path) -> Result<(), Failure> {
+    for entry in entries(folder)? {
+        let is_folder = std::fs::symlink_metadata(&entry).is_ok_and(|meta| meta.is_dir());
+        let removed = if is_folder { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
+        removed.map_err(|error| failed("remove", &entry, &error))?;
+    }
+    Ok(())
 }
 
 fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {

@@ -1,10 +1,9 @@
 //! Base image blobs: downloaded once into an area of the store, however many runs ask at once.
 //! The digest is checked while it is written here, and again by whoever reads it.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use content::Store;
@@ -13,19 +12,17 @@ use model::{Descriptor, Digest, Failure, ImageReference};
 use sha2::{Digest as _, Sha256};
 
 use crate::metrics::{From, METRICS};
+use crate::turns::Turns;
 
 /// The area of what everybody may read: only the worker writes it.
 pub(crate) const SHARED: &str = "shared";
 
 /// An area of the store, and a blob in it.
 type Place = (String, Digest);
-/// One download at a time.
-type Turn = tokio::sync::Mutex<()>;
-
 /// Downloads under way.
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
-    locks: Mutex<HashMap<Place, Weak<Turn>>>,
+    turns: Turns<Place>,
 }
 
 impl Pulls {
@@ -38,7 +35,7 @@ impl Pulls {
         image: &ImageReference,
         blob: &Descriptor,
     ) -> Result<File, Failure> {
-        let one_at_a_time = self.lock(scope, &blob.digest);
+        let one_at_a_time = self.turns.of((scope.to_owned(), blob.digest.clone()));
         let _guard = one_at_a_time.lock().await;
         if let Some(file) = open(store, scope, &blob.digest)? {
             return Ok(file);
@@ -54,18 +51,6 @@ impl Pulls {
         });
         let opened = linked.await.map_err(|error| internal(&error))??;
         opened.ok_or_else(|| internal(&"a blob vanished right after it was linked"))
-    }
-
-    fn lock(&self, scope: &str, digest: &Digest) -> Arc<Turn> {
-        let key = (scope.to_owned(), digest.clone());
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(&key).and_then(Weak::upgrade) {
-            return lock;
-        }
-        let lock = Arc::default();
-        locks.insert(key, Arc::downgrade(&lock));
-        lock
     }
 }
 
