@@ -1,5 +1,5 @@
 //! The layers of a build: where each one's files and blob are, fetched and unpacked when some vertex
-//! really needs the files, and then once.
+//! really needs the files, and then once. Those of base images that anybody may have are unpacked elsewhere.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use content::VerifyingReader;
 use model::{Descriptor, Digest, Failure, ImageReference, Layer, LayerSource, MediaType, ResolvedImage};
-use port::{CacheLayer, Outside};
+use port::{BaseLayer, CacheLayer, Outside};
 use snapshot::{LayerDir, Snapshots};
 
 use crate::error::io_failure;
@@ -40,6 +40,13 @@ pub(crate) struct Stack(pub(crate) Vec<Arc<LayerRef>>);
 impl LayerRef {
     pub(crate) fn cached(layer: &CacheLayer) -> Self {
         Self { diff_id: layer.diff_id.clone(), from: Origin::Store, blob: OnceLock::from(layer.blob.clone()) }
+    }
+
+    /// What to ask for, of a base image's layer.
+    fn of_base(&self) -> Option<BaseLayer> {
+        let Origin::Image(image) = &self.from else { return None };
+        let blob = self.blob.get()?.clone();
+        Some(BaseLayer { image: image.clone(), blob, diff_id: self.diff_id.clone() })
     }
 
     /// As the image lists it; none while it is being compressed.
@@ -111,11 +118,13 @@ pub(crate) struct Layers<'a> {
     pub(crate) cores: usize,
     /// One lock a diff id, held while it is unpacked.
     busy: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
+    /// Held while others unpack for this build.
+    asking: Mutex<()>,
 }
 
 impl<'a> Layers<'a> {
     pub(crate) fn new(snapshots: &'a Snapshots, outside: &'a dyn Outside, cores: usize) -> Self {
-        Self { snapshots, outside, cores: cores.max(1), busy: Mutex::default() }
+        Self { snapshots, outside, cores: cores.max(1), busy: Mutex::default(), asking: Mutex::default() }
     }
 
     /// The folders of a stack, lowest first; what is missing is fetched and unpacked side by side.
@@ -123,6 +132,7 @@ impl<'a> Layers<'a> {
     /// # Errors
     /// A blob can't be had, is not what its digest says, or can't be unpacked.
     pub(crate) fn folders(&self, stack: &Stack) -> Result<Vec<LayerDir>, Failure> {
+        self.ask(stack)?;
         let next = std::sync::atomic::AtomicUsize::new(0);
         let found: Vec<OnceLock<Result<LayerDir, Failure>>> =
             stack.0.iter().map(|_| OnceLock::new()).collect();
@@ -141,6 +151,22 @@ impl<'a> Layers<'a> {
             work();
         });
         found.into_iter().filter_map(OnceLock::into_inner).collect()
+    }
+
+    /// Has the missing layers of base images unpacked where all builds share them, all at once.
+    fn ask(&self, stack: &Stack) -> Result<(), Failure> {
+        let missing = || -> Vec<BaseLayer> {
+            let missing = stack.0.iter().filter(|layer| self.ready(layer).is_none());
+            missing.filter_map(|layer| layer.of_base()).collect()
+        };
+        if missing().is_empty() {
+            return Ok(());
+        }
+        let _alone = locked(&self.asking);
+        match missing() {
+            layers if layers.is_empty() => Ok(()),
+            layers => self.outside.unpacked(&layers).map(drop),
+        }
     }
 
     fn ready(&self, layer: &LayerRef) -> Option<LayerDir> {
@@ -164,32 +190,11 @@ impl<'a> Layers<'a> {
 
     fn unpack(&self, layer: &LayerRef) -> Result<LayerDir, Failure> {
         let blob = layer.blob.get().ok_or_else(|| unfinished(&layer.diff_id))?;
-        let unpacked = self.unpack_from(layer, blob, self.open(layer, blob)?);
-        // Whatever the archive seemed to be: bytes that are not the blob's say nothing of it.
-        match unpacked {
-            Err(_) if self.is_damaged(layer, blob)? => Err(damaged(blob)),
-            unpacked => unpacked,
-        }
-    }
-
-    fn open(&self, layer: &LayerRef, blob: &Descriptor) -> Result<File, Failure> {
-        match &layer.from {
-            Origin::Image(image) => self.outside.image_blob(image, blob),
-            Origin::Store | Origin::Made(_) => self.outside.stored_blob(&blob.digest),
-        }
-    }
-
-    fn unpack_from(&self, layer: &LayerRef, blob: &Descriptor, file: File) -> Result<LayerDir, Failure> {
-        let verified = BufReader::with_capacity(1 << 17, verifying(file, blob));
-        let failed =
-            |e: std::io::Error| io_failure(&e, format!("The layer {} can't be read: {e}", blob.digest));
-        let tar = content::decompress(verified).map_err(failed)?;
-        self.snapshots.unpack(&layer.diff_id, tar).map_err(|error| error.failure())
-    }
-
-    fn is_damaged(&self, layer: &LayerRef, blob: &Descriptor) -> Result<bool, Failure> {
-        let mut file = verifying(self.open(layer, blob)?, blob);
-        Ok(std::io::copy(&mut file, &mut std::io::sink()).is_err())
+        let file = match &layer.from {
+            Origin::Image(image) => self.outside.image_blob(image, blob)?,
+            Origin::Store | Origin::Made(_) => self.outside.stored_blob(&blob.digest)?,
+        };
+        unpack(self.snapshots, file, blob, &layer.diff_id)
     }
 }
 
@@ -204,6 +209,41 @@ fn damaged(blob: &Descriptor) -> Failure {
         format!("The store's blob {} is not what it was when it was written.", blob.digest),
         "It is fetched or built again; check the disk of the worker's store.",
     )
+}
+
+/// Unpacks a blob below `snapshots`, under the name of its diff id.
+///
+/// # Errors
+/// The blob is not what its digest says, the archive not what `diff_id` says, or it can't be unpacked.
+pub fn unpack(
+    snapshots: &Snapshots,
+    file: File,
+    blob: &Descriptor,
+    diff_id: &Digest,
+) -> Result<LayerDir, Failure> {
+    let again = file.try_clone();
+    // Whatever the archive seemed to be: bytes that are not the blob's say nothing of it.
+    match unpack_from(snapshots, file, blob, diff_id) {
+        Err(_) if again.is_ok_and(|file| is_damaged(file, blob)) => Err(damaged(blob)),
+        unpacked => unpacked,
+    }
+}
+
+fn unpack_from(
+    snapshots: &Snapshots,
+    file: File,
+    blob: &Descriptor,
+    diff_id: &Digest,
+) -> Result<LayerDir, Failure> {
+    let verified = BufReader::with_capacity(1 << 17, verifying(file, blob));
+    let failed = |e: std::io::Error| io_failure(&e, format!("The layer {} can't be read: {e}", blob.digest));
+    let tar = content::decompress(verified).map_err(failed)?;
+    snapshots.unpack(diff_id, tar).map_err(|error| error.failure())
+}
+
+fn is_damaged(mut file: File, blob: &Descriptor) -> bool {
+    use std::io::Seek;
+    file.rewind().is_ok() && std::io::copy(&mut verifying(file, blob), &mut std::io::sink()).is_err()
 }
 
 pub(crate) fn unfinished(diff_id: &Digest) -> Failure {

@@ -31,6 +31,7 @@ use sandbox::Runtime;
 use snapshot::Snapshots;
 
 pub use error::Error;
+pub use layers::unpack;
 pub use select::Excludes;
 
 /// What a build works with.

@@ -1,12 +1,10 @@
 //! How the process that was started as `slipway cell` becomes a box. In: the port at descriptor 3.
-//! Three processes: the outer one waits, pid 1 of the new namespace reaps, its child works.
-//!
-//! Not here yet, and this is their place: the mounts locked one namespace deeper, limits.
+//! Three processes: the outer one waits, pid 1 of the new namespace makes the mounts and reaps, its child works,
+//! one user and one mount namespace deeper.
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use model::Failure;
-use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -14,8 +12,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setgroups, setresgid, setresuid};
 use port::{Channel, Finish, ToCell, ToWorker};
 
-use crate::job::CELLS;
-use crate::{Job, PORT_DESCRIPTOR, recipe, routes};
+use crate::lock::Inside;
+use crate::{Job, PORT_DESCRIPTOR, lock, mounts, recipe, routes};
 
 /// Everything from here to the end of the process. Must be called before any thread exists.
 /// `worker` is the process id of the worker, which is the parent of this process.
@@ -121,14 +119,32 @@ fn has_hung_up(alive: &std::io::PipeReader) -> bool {
 
 #[expect(unsafe_code, reason = "fork")]
 fn reap_around(channel: Channel, job: Job) -> ! {
+    let furnished = mounts::furnish(&job.views());
+    let line =
+        furnished.and_then(|cells| lock::line(cells, job.run_folder()).map_err(|error| error.to_string()));
+    let (doorkeeper, inside) = match line {
+        Ok((doorkeeper, inside)) => (Some(doorkeeper), Ok(inside)),
+        Err(error) => (None, Err(error)),
+    };
     // SAFETY: no thread exists in this process.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => {
-            drop(channel);
+            drop((channel, inside));
+            // It holds what the inside must not reach, and nobody has to look into it.
+            if prctl::set_dumpable(false).is_err() {
+                std::process::exit(1);
+            }
+            if let Some(doorkeeper) = doorkeeper {
+                std::thread::spawn(move || doorkeeper.serve(child));
+            }
             // When this process ends, the kernel kills all that is left in the namespace.
             std::process::exit(wait_for(child))
         }
-        Ok(ForkResult::Child) => work(channel, job),
+        Ok(ForkResult::Child) => {
+            // With it goes the way to the other cells' folders.
+            drop(doorkeeper);
+            work(channel, job, inside)
+        }
         Err(_) => std::process::exit(1),
     }
 }
@@ -144,38 +160,27 @@ fn wait_for(child: Pid) -> i32 {
     }
 }
 
-fn work(channel: Channel, job: Job) -> ! {
-    let finish = match furnish() {
-        Ok(()) => None,
-        Err(error) => Some(Finish::Failed {
+fn work(channel: Channel, job: Job, inside: Result<Inside, String>) -> ! {
+    let locked = inside.and_then(|mut inside| {
+        if job.is_of_strangers() {
+            inside.deepen()?;
+        }
+        Ok(inside)
+    });
+    let outside = port::SocketOutside::new(channel, || std::process::exit(1));
+    let finish = match locked {
+        Ok(mut inside) => {
+            let finish = recipe::carry_out(&job, &outside);
+            if let Err(error) = inside.remove_run() {
+                tracing::warn!(error, "the run's folder stays until the worker starts again");
+            }
+            finish
+        }
+        Err(error) => Finish::Failed {
             failure: Failure::service("cell_start_failed", error, "See `slipway doctor`."),
             revision: None,
-        }),
+        },
     };
-    let outside = port::SocketOutside::new(channel, || std::process::exit(1));
-    let finish = finish.unwrap_or_else(|| recipe::carry_out(&job, &outside));
     let code = i32::from(outside.finish(finish).is_err());
     std::process::exit(code)
-}
-
-/// The cell's own mounts and host name.
-fn furnish() -> Result<(), String> {
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .map_err(|e| format!("private mounts: {e}"))?;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount_cells()?;
-    mount(Some("proc"), "/proc", Some("proc"), flags, none).map_err(|e| format!("/proc: {e}"))?;
-    nix::unistd::sethostname("slipway").map_err(|e| format!("host name: {e}"))
-}
-
-/// The cells' folder, which the worker made this process's working directory, under a name of its own.
-fn mount_cells() -> Result<(), String> {
-    let none: Option<&str> = None;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), "/tmp", Some("tmpfs"), flags, Some("mode=755,size=1m"))
-        .map_err(|e| format!("/tmp: {e}"))?;
-    std::fs::create_dir(CELLS).map_err(|e| format!("{CELLS}: {e}"))?;
-    mount(Some("."), CELLS, none, MsFlags::MS_BIND, none).map_err(|e| format!("{CELLS}: {e}"))?;
-    std::env::set_current_dir("/").map_err(|e| format!("/: {e}"))
 }

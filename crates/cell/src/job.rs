@@ -5,11 +5,25 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use model::{BuildNetwork, BuildSpec, RunId};
+use port::BaseLayer;
 use serde::{Deserialize, Serialize};
 
-/// Where a cell sees the store's folder that belongs to the cells' root. It is mounted here, so that no
-/// folder above it has to let the cell pass.
+/// Where a cell sees what it may of the store's folder that belongs to the cells' root. It is mounted here, so
+/// that no folder above it has to let the cell pass.
 pub(crate) const CELLS: &str = "/tmp/cells";
+/// There: what only this attempt writes.
+const RUN: &str = "run";
+/// There: unpacked layers of this scope and boot.
+const OWN: &str = "own";
+/// There: unpacked layers of images that anybody may have, which only unpacking cells write.
+const BASE: &str = "base";
+
+/// Among the cells': a folder an attempt.
+pub(crate) const RUNS: &str = "runs";
+/// Among the cells': a folder a scope, in which there is one a boot.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
+/// Among the cells': what all scopes share, a folder a boot.
+pub(crate) const BASES: &str = "bases";
 
 /// The worker's second message to a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,8 +40,40 @@ pub enum Job {
     /// Keeps the unpacked layers of all scopes within `limit` bytes, beside cells that use them, and compares
     /// those that were looked at longer ago than `compare_after` with what they had been.
     Clean { boot_id: String, limit: u64, compare_after: Option<Duration> },
+    /// Unpacks layers that all scopes share.
+    Unpack(UnpackJob),
     /// Builds an image.
     Build(Box<BuildJob>),
+}
+
+/// Layers of images that anybody may have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnpackJob {
+    pub layers: Vec<BaseLayer>,
+    pub boot_id: String,
+    /// How many are unpacked side by side.
+    pub cores: usize,
+}
+
+/// A folder among the cells' that a cell sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Within the cells' folder.
+    pub(crate) source: PathBuf,
+    /// Within [`CELLS`].
+    pub(crate) place: &'static str,
+    pub(crate) writable: bool,
+}
+
+impl View {
+    fn new(source: PathBuf, place: &'static str, writable: bool) -> Self {
+        Self { source, place, writable }
+    }
+
+    /// Whether it is the cells' folder itself.
+    pub(crate) fn is_all(&self) -> bool {
+        self.place.is_empty()
+    }
 }
 
 /// One run, as the cell needs to know it.
@@ -56,24 +102,58 @@ impl Job {
         match self {
             Self::Build(job) => &job.unreachable,
             // They never have a network.
-            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } | Self::Clean { .. } => &[],
+            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } | Self::Clean { .. } | Self::Unpack(_) => {
+                &[]
+            }
         }
+    }
+
+    /// What the cell sees of the cells' folder: all of it only before any user's file is read.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let bases = |boot_id: &str, writable| View::new(Path::new(BASES).join(boot_id), BASE, writable);
+        match self {
+            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } | Self::Clean { .. } => {
+                vec![View::new(PathBuf::from("."), "", true)]
+            }
+            Self::Unpack(job) => vec![bases(&job.boot_id, true)],
+            Self::Build(job) => vec![
+                View::new(run_folder(job.run, job.attempt), RUN, true),
+                View::new(Path::new(SNAPSHOTS).join(&job.scope).join(&job.boot_id), OWN, true),
+                bases(&job.boot_id, false),
+            ],
+        }
+    }
+
+    /// Whether the cell reads what strangers made.
+    pub(crate) fn is_of_strangers(&self) -> bool {
+        matches!(self, Self::Build(_) | Self::Unpack(_))
+    }
+
+    /// The folder of its attempt, within the cells' folder.
+    pub(crate) fn run_folder(&self) -> Option<PathBuf> {
+        let Self::Build(job) = self else { return None };
+        Some(run_folder(job.run, job.attempt))
     }
 }
 
 impl BuildJob {
-    /// What only this attempt writes; removed when it ends.
-    pub(crate) fn scratch(&self) -> PathBuf {
-        scratch(self.run, self.attempt)
+    /// What only this attempt writes; emptied when it ends.
+    pub(crate) fn scratch() -> PathBuf {
+        Path::new(CELLS).join(RUN)
     }
 
     /// Unpacked layers of this scope and boot.
-    pub(crate) fn snapshots(&self) -> PathBuf {
-        Path::new(CELLS).join("snapshots").join(&self.scope).join(&self.boot_id)
+    pub(crate) fn snapshots() -> PathBuf {
+        Path::new(CELLS).join(OWN)
     }
 }
 
-/// The folder of one attempt.
-pub(crate) fn scratch(run: RunId, attempt: i32) -> PathBuf {
-    Path::new(CELLS).join("runs").join(format!("{run}-{attempt}"))
+/// Unpacked layers that all scopes share.
+pub(crate) fn shared_snapshots() -> PathBuf {
+    Path::new(CELLS).join(BASE)
+}
+
+/// The folder of one attempt, within the cells' folder.
+pub(crate) fn run_folder(run: RunId, attempt: i32) -> PathBuf {
+    Path::new(RUNS).join(format!("{run}-{attempt}"))
 }

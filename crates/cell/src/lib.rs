@@ -5,7 +5,9 @@
 mod enter;
 mod ids;
 mod job;
+mod lock;
 mod maps;
+mod mounts;
 pub mod porch;
 mod recipe;
 mod routes;
@@ -14,7 +16,7 @@ mod sweep;
 
 pub use enter::enter;
 pub use ids::{Ids, IdsError, Range};
-pub use job::{BuildJob, Job};
+pub use job::{BuildJob, Job, UnpackJob};
 pub use maps::{Maps, MapsError};
 pub use spawn::{CellProcess, SpawnError, Spawner};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use builder::{Options, Workshop};
@@ -11,21 +12,22 @@ use port::{Finish, Outside};
 use sandbox::Runtime;
 use snapshot::Snapshots;
 
-use crate::job::{CELLS, scratch};
-use crate::{BuildJob, Job, sweep};
+use crate::job::{CELLS, run_folder, shared_snapshots};
+use crate::{BuildJob, Job, UnpackJob, sweep};
 
 /// Does what the cell was started for.
 pub(crate) fn carry_out(job: &Job, outside: &dyn Outside) -> Finish {
     let result = match job {
         Job::Adopt => sweep::adopt(Path::new(CELLS)),
         Job::Sweep { boot_id } => sweep::sweep(Path::new(CELLS), boot_id),
-        Job::Clear { run, attempt } => sweep::clear(&scratch(*run, *attempt)),
         Job::Clean { boot_id, limit, compare_after } => {
             return match sweep::clean(Path::new(CELLS), boot_id, *limit, *compare_after) {
                 Ok(cleaned) => Finish::Cleaned(cleaned),
                 Err(failure) => Finish::Failed { failure, revision: None },
             };
         }
+        Job::Clear { run, attempt } => sweep::clear(&Path::new(CELLS).join(run_folder(*run, *attempt))),
+        Job::Unpack(job) => unpack(job, outside),
         Job::Build(job) => return build(job, outside),
     };
     match result {
@@ -40,10 +42,34 @@ fn build(job: &BuildJob, outside: &dyn Outside) -> Finish {
         Ok(image) => Finish::Built { image: Box::new(image), revision },
         Err(failure) => Finish::Failed { failure, revision },
     };
-    if let Err(failure) = sweep::clear(&job.scratch()) {
+    if let Err(failure) = sweep::empty(&BuildJob::scratch()) {
         outside.log(&format!("The run's folder stays until the worker starts again: {failure}\n"));
     }
     finish
+}
+
+/// Layers side by side; each is under its name only once all of it was read and is what its digests say.
+fn unpack(job: &UnpackJob, outside: &dyn Outside) -> Result<(), Failure> {
+    let snapshots = Snapshots::open(&shared_snapshots()).map_err(|error| error.failure())?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(layer) = job.layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if snapshots.get(&layer.diff_id).is_none() {
+                let file = outside.image_blob(&layer.image, &layer.blob)?;
+                builder::unpack(&snapshots, file, &layer.blob, &layer.diff_id)?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let beside: Vec<_> =
+            (1..job.cores.clamp(2, 32).min(job.layers.len())).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let panicked = || Failure::service("internal", "A thread of the cell panicked.", "Report this.");
+        beside
+            .into_iter()
+            .fold(own, |result, thread| result.and(thread.join().unwrap_or_else(|_| Err(panicked()))))
+    })
 }
 
 fn try_build(
@@ -51,10 +77,11 @@ fn try_build(
     outside: &dyn Outside,
     revision: &mut Option<GitRevision>,
 ) -> Result<BuiltImage, Failure> {
-    let scratch = job.scratch();
+    let scratch = BuildJob::scratch();
     let runtime = Runtime::find(job.runtime.as_deref()).map_err(|error| error.failure())?;
     sandbox::prepare_host(&runtime).map_err(|error| error.failure())?;
-    let snapshots = Snapshots::open(&job.snapshots()).map_err(|error| error.failure())?;
+    let snapshots = Snapshots::open_above(&BuildJob::snapshots(), &shared_snapshots())
+        .map_err(|error| error.failure())?;
 
     let tree = fetch(&job.spec, outside, &make_folder(&scratch, "context")?)?;
     revision.clone_from(&tree.revision);

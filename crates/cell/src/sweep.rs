@@ -8,6 +8,13 @@ use std::time::Duration;
 use model::Failure;
 use nix::unistd::{Uid, chown};
 
+use crate::job::{BASES, RUNS, SNAPSHOTS};
+
+/// Among the cells': what is known of unpacked layers, a folder a boot, in it one a scope.
+const MEASURED: &str = "measured";
+/// There: of what all scopes share. No scope has such a name.
+const SHARED: &str = ".shared";
+
 /// Gives a folder to the cells' root, which is id 1 in this namespace. Its group stays the worker's.
 pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
     chown(folder, Some(Uid::from_raw(1)), None)
@@ -16,20 +23,24 @@ pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
 
 /// Removes every run's folder, every unpacked folder of another boot, and half-made snapshots.
 pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
-    clear(&cells.join("runs"))?;
-    for boot in entries(&cells.join("measured"))? {
+    clear(&cells.join(RUNS))?;
+    for boot in entries(&cells.join(MEASURED))? {
         if boot.file_name().is_none_or(|name| name != boot_id) {
             clear(&boot)?;
         }
     }
-    let scopes = cells.join("snapshots");
-    for scope in entries(&scopes)? {
-        for boot in entries(&scope)? {
-            if boot.file_name().is_some_and(|name| name == boot_id) {
-                sweep_snapshots(&boot)?;
-            } else {
-                clear(&boot)?;
-            }
+    for scope in entries(&cells.join(SNAPSHOTS))? {
+        sweep_boots(&scope, boot_id)?;
+    }
+    sweep_boots(&cells.join(BASES), boot_id)
+}
+
+fn sweep_boots(folder: &Path, boot_id: &str) -> Result<(), Failure> {
+    for boot in entries(folder)? {
+        if boot.file_name().is_some_and(|name| name == boot_id) {
+            sweep_snapshots(&boot)?;
+        } else {
+            clear(&boot)?;
         }
     }
     Ok(())
@@ -43,14 +54,14 @@ pub(crate) fn clean(
     limit: u64,
     compare_after: Option<Duration>,
 ) -> Result<port::Cleaned, Failure> {
-    let mut roots = Vec::new();
-    for scope in entries(&cells.join("snapshots"))? {
-        let (Some(name), snapshots) = (scope.file_name(), scope.join(boot_id)) else { continue };
-        if snapshots.is_dir() {
-            roots
-                .push(snapshot::Root { records: cells.join("measured").join(boot_id).join(name), snapshots });
-        }
+    let records = cells.join(MEASURED).join(boot_id);
+    let mut roots =
+        vec![snapshot::Root { snapshots: cells.join(BASES).join(boot_id), records: records.join(SHARED) }];
+    for scope in entries(&cells.join(SNAPSHOTS))? {
+        let Some(name) = scope.file_name() else { continue };
+        roots.push(snapshot::Root { snapshots: scope.join(boot_id), records: records.join(name) });
     }
+    roots.retain(|root| root.snapshots.is_dir());
     let cleaned = snapshot::clean(&roots, limit, compare_after).map_err(|error| error.failure())?;
     let snapshot::Cleaned { bytes, removed, compared, damaged } = cleaned;
     Ok(port::Cleaned { bytes, removed, compared, damaged })
@@ -67,6 +78,16 @@ pub(crate) fn clear(folder: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", folder, &error)),
         _ => Ok(()),
     }
+}
+
+/// Removes all below a folder, at which something may be mounted.
+pub(crate) fn empty(folder: &Path) -> Result<(), Failure> {
+    for entry in entries(folder)? {
+        let is_folder = std::fs::symlink_metadata(&entry).is_ok_and(|meta| meta.is_dir());
+        let removed = if is_folder { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
+        removed.map_err(|error| failed("remove", &entry, &error))?;
+    }
+    Ok(())
 }
 
 fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {

@@ -69,11 +69,10 @@ mod tests {
     /// The environment is read once: one test for all of it.
     #[tokio::test]
     async fn a_point_acts_at_its_pass_once_and_says_so() {
-        let folder = std::env::temp_dir().join(format!("failpoints-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
         if std::env::var_os(VARIABLE).is_none() {
+            let folder = tempfile::tempdir().expect("a folder");
             let again = std::process::Command::new(std::env::current_exe().expect("this test"))
-                .env(VARIABLE, &folder)
+                .env(VARIABLE, folder.path())
                 .status();
             assert!(again.expect("this test starts").success());
             return;

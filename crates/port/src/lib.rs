@@ -11,8 +11,8 @@ mod stream;
 pub use codec::{Channel, MAX_MESSAGE, Packet, read_sealed_file, sealed_file};
 pub use message::{Answer, Cleaned, Finish, Question, Sent, StreamEnd, ToCell, ToWorker};
 pub use outside::{
-    BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, Fetched, NewBlob, Outside, Progress, Secret,
-    VertexEvent, VertexStart,
+    BaseLayer, BlobReady, CacheHit, CacheKey, CacheLayer, CacheRecord, Fetched, NewBlob, Outside, Progress,
+    Secret, VertexEvent, VertexStart,
 };
 pub use socket::SocketOutside;
 pub use stream::ByteStream;

@@ -4,7 +4,7 @@
 use model::{BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, ResolvedImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobReady, CacheHit, CacheKey, Progress, Secret, VertexEvent};
+use crate::{BaseLayer, BlobReady, CacheHit, CacheKey, Progress, Secret, VertexEvent};
 
 /// From the cell to its worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,6 +91,9 @@ pub enum Question {
         image: ImageReference,
         blob: Descriptor,
     },
+    Unpacked {
+        layers: Vec<BaseLayer>,
+    },
     StoredBlob {
         digest: Digest,
     },
@@ -124,6 +127,9 @@ pub enum Answer {
     },
     /// The file is passed beside.
     File,
+    Unpacked {
+        diff_ids: Vec<Digest>,
+    },
     Cache {
         hits: Vec<Option<CacheHit>>,
     },

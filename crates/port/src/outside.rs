@@ -36,6 +36,11 @@ pub trait Outside: Send + Sync {
     /// offset 0: the file is this caller's own. The reader must check the digest of what it reads.
     fn image_blob(&self, image: &ImageReference, blob: &Descriptor) -> Result<File, Failure>;
 
+    /// Has layers of images that [`Outside::resolve`] named unpacked where they are shared and this caller only
+    /// reads. Answers the diff ids of those that are there now; the others are kept from other scopes, and are the
+    /// caller's to unpack.
+    fn unpacked(&self, layers: &[BaseLayer]) -> Result<Vec<Digest>, Failure>;
+
     /// A blob of the run's own scope in the local store, for instance of a cached layer.
     fn stored_blob(&self, digest: &Digest) -> Result<File, Failure>;
 
@@ -63,6 +68,15 @@ pub trait Outside: Send + Sync {
 
     /// A vertex starts or ends at this moment.
     fn vertex(&self, event: VertexEvent);
+}
+
+/// A layer of an image.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BaseLayer {
+    pub image: ImageReference,
+    pub blob: Descriptor,
+    /// Of the unpacked archive.
+    pub diff_id: Digest,
 }
 
 /// A file that is being fetched.

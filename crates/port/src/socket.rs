@@ -13,8 +13,8 @@ use model::{Descriptor, Digest, Failure, GitRevision, ImageReference, Platform, 
 
 use crate::codec::{FromStart, sealed_file};
 use crate::{
-    Answer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Fetched, Finish, NewBlob, Outside, Packet,
-    Progress, Question, Secret, Sent, StreamEnd, ToCell, ToWorker, VertexEvent,
+    Answer, BaseLayer, BlobReady, ByteStream, CacheHit, CacheKey, Channel, Fetched, Finish, NewBlob, Outside,
+    Packet, Progress, Question, Secret, Sent, StreamEnd, ToCell, ToWorker, VertexEvent,
 };
 
 type Reply = (Result<Answer, Failure>, Vec<OwnedFd>);
@@ -134,6 +134,13 @@ impl Outside for SocketOutside {
 
     fn image_blob(&self, image: &ImageReference, blob: &Descriptor) -> Result<File, Failure> {
         self.ask_file(Question::ImageBlob { image: image.clone(), blob: blob.clone() })
+    }
+
+    fn unpacked(&self, layers: &[BaseLayer]) -> Result<Vec<Digest>, Failure> {
+        match self.ask(Question::Unpacked { layers: layers.to_vec() }, &[])? {
+            (Answer::Unpacked { diff_ids }, _) => Ok(diff_ids),
+            _ => Err(unexpected()),
+        }
     }
 
     fn stored_blob(&self, digest: &Digest) -> Result<File, Failure> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
-use crate::{Error, Network, Process, idmap, seccomp};
+use crate::{Error, Network, Process, RuntimeKind, idmap, seccomp};
 
 /// Docker's default capabilities (moby, `daemon/pkg/oci/caps/defaults.go`).
 pub(crate) const CAPABILITIES: [&str; 14] = [
@@ -51,14 +51,17 @@ pub struct Shown {
     pub destination: PathBuf,
 }
 
-/// The whole specification for `process`.
+/// The whole specification for `process`, as `runtime` wants it.
 ///
 /// # Errors
 /// The id maps can't be read, or a value does not fit the specification.
-pub(crate) fn spec(process: &Process<'_>) -> Result<Spec, Error> {
+pub(crate) fn spec(process: &Process<'_>, runtime: RuntimeKind) -> Result<Spec, Error> {
     let mut mounts = base_mounts();
     for (source, destination) in [(process.resolv_conf, "/etc/resolv.conf"), (process.hosts, "/etc/hosts")] {
         mounts.extend(source.map(|source| bind(source, Path::new(destination))));
+    }
+    if runtime == RuntimeKind::Runsc {
+        mounts.extend(own_tmp(process.rootfs));
     }
     mounts.extend(process.shown.iter().map(|s| bind(&s.source, &s.destination)));
     let spec = json!({
@@ -129,6 +132,17 @@ fn base_mounts() -> Vec<Value> {
     ]
 }
 
+/// gVisor puts a file system of its own over an empty `/tmp`, and what a step leaves there would be in no layer.
+fn own_tmp(rootfs: &Path) -> Option<Value> {
+    let source = rootfs.join("tmp");
+    // A link could lead out of the root folder.
+    let is_folder = std::fs::symlink_metadata(&source).is_ok_and(|meta| meta.is_dir());
+    is_folder.then(|| {
+        let options = ["bind", "rw", "nosuid", "nodev", "rprivate"];
+        json!({ "destination": "/tmp", "type": "none", "source": source, "options": options })
+    })
+}
+
 fn bind(source: &Path, destination: &Path) -> Value {
     json!({
         "destination": destination, "type": "none", "source": source,
@@ -148,7 +162,7 @@ mod tests {
     }
 
     fn namespaces(network: Network) -> Vec<LinuxNamespaceType> {
-        let spec = spec(&process(0, network)).unwrap();
+        let spec = spec(&process(0, network), RuntimeKind::Crun).unwrap();
         spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap().iter().map(|n| n.typ()).collect()
     }
 
@@ -161,7 +175,7 @@ mod tests {
     #[test]
     fn an_ordinary_user_holds_no_capability() {
         let held = |uid| {
-            let spec = spec(&process(uid, Network::None)).unwrap();
+            let spec = spec(&process(uid, Network::None), RuntimeKind::Crun).unwrap();
             let process = spec.process().clone().unwrap();
             assert_eq!(process.no_new_privileges(), Some(true));
             process.capabilities().as_ref().unwrap().effective().as_ref().unwrap().len()
@@ -171,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_hosts_cgroups_are_covered_after_sys_is_mounted() {
-        let spec = spec(&process(0, Network::None)).unwrap();
+        let spec = spec(&process(0, Network::None), RuntimeKind::Crun).unwrap();
         let order: Vec<PathBuf> =
             spec.mounts().as_ref().unwrap().iter().map(|m| m.destination().clone()).collect();
         let at = |path: &str| order.iter().position(|p| p == Path::new(path)).unwrap();

@@ -128,12 +128,13 @@ struct Call<'a> {
     runtime: &'a Runtime,
     bundle: PathBuf,
     id: String,
+    network: Network,
 }
 
 impl<'a> Call<'a> {
     fn write(runtime: &'a Runtime, bundle: &Path, process: &Process<'_>) -> Result<Self, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let spec = bundle::spec(process)?;
+        let spec = bundle::spec(process, runtime.kind)?;
         std::fs::create_dir_all(bundle).map_err(Error::io(format!("Making {}", bundle.display())))?;
         let json = serde_json::to_vec(&spec)
             .map_err(|e| Error::Host { action: "Writing the bundle", message: e.to_string() })?;
@@ -141,11 +142,11 @@ impl<'a> Call<'a> {
         // Never read back: what it holds is from this call.
         File::create(bundle.join("log")).map_err(Error::io("Writing the bundle"))?;
         let id = format!("slipway-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Ok(Self { runtime, bundle: bundle.to_owned(), id })
+        Ok(Self { runtime, bundle: bundle.to_owned(), id, network: process.network })
     }
 
     fn arguments(&self, log: &str) -> Vec<OsString> {
-        self.runtime.global_arguments(&self.bundle.join("state"), &self.bundle.join(log))
+        self.runtime.global_arguments(self.network, &self.bundle.join("state"), &self.bundle.join(log))
     }
 
     fn command(&self) -> Command {
@@ -198,11 +199,17 @@ fn last_error(log: &str) -> Option<String> {
 
 /// crun: `executable file `x` not found in $PATH`, `open executable: …`, `exec container process …`;
 /// runc: `exec: "x": executable file not found in $PATH`, `exec: "/x": permission denied`,
-/// `exec /x: exec format error`.
+/// `exec /x: exec format error`; runsc: `creating process: failed to load /x: no such file or directory`.
 fn is_about_the_command(message: &str) -> bool {
-    ["executable file", "open executable", "exec container process", "exec: \"", ": exec format error"]
-        .iter()
-        .any(|words| message.contains(words))
+    const WORDS: [&str; 6] = [
+        "executable file",
+        "open executable",
+        "exec container process",
+        "exec: \"",
+        ": exec format error",
+        "creating process: ",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
 }
 
 /// Everything above 2 is closed in the runtime, whoever opened it without `O_CLOEXEC`.

@@ -55,21 +55,21 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// Mounts `lowers`, lowest first, below `upper`, at a new folder in `places`. `layers` is where the
-    /// lowers lie: they are named relative to it, which keeps their names short.
+    /// Mounts `lowers`, lowest first, below `upper`, at a new folder in `places`. What lies below `from` is named
+    /// relative to it, which keeps names short.
     pub(crate) fn overlay(
         marks: Marks,
-        layers: &Path,
+        from: &Path,
         lowers: &[LayerDir],
         upper: Option<&Folder>,
         places: &Path,
     ) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::Mount { layers: lowers.len(), error };
-        let names: Vec<String> = lowers.iter().rev().map(|lower| name(lower, layers)).collect();
+        let names: Vec<String> = lowers.iter().rev().map(|lower| name(lower.path(), from)).collect();
         let mut options = format!("lowerdir={}", names.join(":"));
         if let Some(upper) = upper {
-            let id = upper.id();
-            options += &format!(",upperdir={id}/fs,workdir={id}/work,volatile");
+            let (upper, work) = (name(&upper.fs(), from), name(&upper.work(), from));
+            options += &format!(",upperdir={upper},workdir={work},volatile");
         }
         options = format!("{options},{}", marks.options());
         if options.len() > MAX_OPTIONS {
@@ -78,7 +78,7 @@ impl Mount {
         let options = CString::new(options).map_err(|error| failed(error.into()))?;
         let (_, target) = folder::unique(places)?;
         let mut mount = Self { target, mounted: false };
-        elsewhere(layers, || {
+        elsewhere(from, || {
             rustix::mount::mount("overlay", &mount.target, "overlay", MountFlags::empty(), options.as_c_str())
         })
         .map_err(failed)?;
@@ -118,14 +118,9 @@ impl Drop for Mount {
     }
 }
 
-fn name(lower: &LayerDir, layers: &Path) -> String {
-    match lower.id(layers) {
-        Some(id) => format!("{id}/fs"),
-        None => {
-            let text = lower.path().to_string_lossy();
-            text.replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
-        }
-    }
+fn name(folder: &Path, from: &Path) -> String {
+    let text = folder.strip_prefix(from).unwrap_or(folder).to_string_lossy();
+    text.replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
 }
 
 /// Runs `call` on a thread whose working folder is `folder`, the process's own being left alone.

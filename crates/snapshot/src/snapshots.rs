@@ -15,10 +15,12 @@ use crate::mount::Marks;
 use crate::stack::{Active, View};
 use crate::{stubs, sweep, unpack};
 
-/// The layers below one root. Several processes may use it at once.
+/// The layers below one root, and those of another one that is only read. Several processes may use it at once.
 #[derive(Debug)]
 pub struct Snapshots {
     root: PathBuf,
+    /// Somebody else fills it.
+    base: Option<PathBuf>,
     marks: Marks,
 }
 
@@ -33,23 +35,23 @@ impl Snapshots {
         }
         let root = root.canonicalize().map_err(Error::at(root))?;
         stubs::make(&root.join("d"))?;
-        Ok(Self { root, marks: Marks::of_this_process()? })
+        Ok(Self { root, base: None, marks: Marks::of_this_process()? })
+    }
+
+    /// Opens `root`, and finds layers below `base` first. What is mounted is named from the folder that holds
+    /// both, to be short.
+    ///
+    /// # Errors
+    /// `root` can't be written, or there is no `base`.
+    pub fn open_above(root: &Path, base: &Path) -> Result<Self, Error> {
+        let base = base.canonicalize().map_err(Error::at(base))?;
+        Ok(Self { base: Some(base), ..Self::open(root)? })
     }
 
     /// The layer of that name, if it is there.
     #[must_use]
     pub fn get(&self, diff_id: &Digest) -> Option<LayerDir> {
-        let name = self.layers().join(diff_id.hex());
-        let target = std::fs::read_link(&name).ok()?;
-        let folder = self.folders().join(target.file_name()?);
-        let hold = Hold::shared(&folder)?;
-        // Before it was held it may have been removed.
-        let is_named = std::fs::read_link(&name).is_ok_and(|now| now == target);
-        let fs = folder.join("fs");
-        (is_named && fs.is_dir()).then(|| {
-            hold.touch();
-            LayerDir::held(fs, Arc::new(hold))
-        })
+        self.base.iter().chain([&self.root]).find_map(|root| named(root, diff_id))
     }
 
     /// Unpacks a layer from its archive, which is read to its end and has to be what `diff_id` says.
@@ -88,7 +90,7 @@ impl Snapshots {
             like(base.path(), &folder.fs())?;
         }
         let stack: Vec<LayerDir> = lowest.into_iter().chain(lowers.iter().cloned()).collect();
-        Active::mount(self.marks, &folders, &stack, folder, &self.places())
+        Active::mount(self.marks, &self.from(), &stack, folder, &self.places())
     }
 
     /// Shows `lowers`, lowest first, as one folder to read from.
@@ -99,7 +101,7 @@ impl Snapshots {
         match lowers {
             [] => Ok(View::folder(stubs::layer(&self.folders(), stubs::EMPTY))),
             [only] => Ok(View::folder(only.clone())),
-            _ => View::mount(self.marks, &self.folders(), lowers, &self.places()),
+            _ => View::mount(self.marks, &self.from(), lowers, &self.places()),
         }
     }
 
@@ -142,6 +144,14 @@ impl Snapshots {
         Ok(true)
     }
 
+    /// Where layers are named from in a mount.
+    fn from(&self) -> PathBuf {
+        match (&self.base, self.root.parent()) {
+            (Some(base), Some(both)) if base.starts_with(both) => both.to_owned(),
+            _ => self.folders(),
+        }
+    }
+
     fn folders(&self) -> PathBuf {
         self.root.join("d")
     }
@@ -153,6 +163,21 @@ impl Snapshots {
     fn layers(&self) -> PathBuf {
         self.root.join("layers")
     }
+}
+
+/// The folder that a name below `root` leads to.
+fn named(root: &Path, diff_id: &Digest) -> Option<LayerDir> {
+    let name = root.join("layers").join(diff_id.hex());
+    let target = std::fs::read_link(&name).ok()?;
+    let folder = root.join("d").join(target.file_name()?);
+    let hold = Hold::shared(&folder)?;
+    // Before it was held it may have been removed.
+    let is_named = std::fs::read_link(&name).is_ok_and(|now| now == target);
+    let fs = folder.join("fs");
+    (is_named && fs.is_dir()).then(|| {
+        hold.touch();
+        LayerDir::held(fs, Arc::new(hold))
+    })
 }
 
 /// The root of a stack is its uppermost folder, so that has to look like the base's.

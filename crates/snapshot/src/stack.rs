@@ -18,14 +18,14 @@ pub struct Active {
 impl Active {
     pub(crate) fn mount(
         marks: Marks,
-        layers: &Path,
+        from: &Path,
         lowers: &[LayerDir],
         folder: Folder,
         places: &Path,
     ) -> Result<Self, Error> {
         // A folder that overlayfs worked in with `volatile` can't be used again, so each has its own.
         folder.make_work()?;
-        let mount = Mount::overlay(marks, layers, lowers, Some(&folder), places)?;
+        let mount = Mount::overlay(marks, from, lowers, Some(&folder), places)?;
         Ok(Self { mount, folder, _lowers: lowers.to_vec() })
     }
 
@@ -64,11 +64,11 @@ impl View {
 
     pub(crate) fn mount(
         marks: Marks,
-        layers: &Path,
+        from: &Path,
         lowers: &[LayerDir],
         places: &Path,
     ) -> Result<Self, Error> {
-        let mount = Mount::overlay(marks, layers, lowers, None, places)?;
+        let mount = Mount::overlay(marks, from, lowers, None, places)?;
         Ok(Self { shown: Shown::Mount { mount, _lowers: lowers.to_vec() } })
     }
 

@@ -31,6 +31,31 @@ fn a_hundred_and_twenty_layers_are_one_folder() {
 }
 
 #[test]
+fn layers_that_others_unpacked_are_found_and_stacked_with_ones_own() {
+    inside("layers_that_others_unpacked_are_found_and_stacked_with_ones_own", || {
+        let shared = Store::new();
+        let own = Snapshots::open_above(&shared.folder.path().join("own"), &shared.root()).unwrap();
+        let tars: Vec<Vec<u8>> =
+            (0..60).map(|n| Tar::new().file("last", &format!("shared {n}")).bytes()).collect();
+        let mut layers: Vec<LayerDir> = tars.iter().map(|tar| shared.unpack(tar).unwrap()).collect();
+        assert!(tars.iter().zip(&layers).all(|(tar, layer)| own.get(&digest(tar)).as_ref() == Some(layer)));
+        let before = shared.folders();
+        for n in 0..60 {
+            let tar = Tar::new().file("last", &format!("own {n}")).bytes();
+            layers.push(own.unpack(&digest(&tar), &*tar).unwrap());
+        }
+        let active = own.prepare(&layers, true).unwrap();
+        assert_eq!(fs::read_to_string(active.root().join("last")).unwrap(), "own 59");
+        fs::write(active.root().join("last"), "changed").unwrap();
+        let changed = active.commit().unwrap();
+        assert_eq!(diff(&changed, &layers, &Diff::default()).0.entries, 1);
+        assert_eq!(shared.folders(), before, "nothing of it is where others unpack");
+        let missing = shared.folder.path().join("missing");
+        assert!(Snapshots::open_above(&shared.folder.path().join("own"), &missing).is_err());
+    });
+}
+
+#[test]
 fn places_to_mount_at_are_there_and_never_part_of_a_layer() {
     inside("places_to_mount_at_are_there_and_never_part_of_a_layer", || {
         let store = Store::new();

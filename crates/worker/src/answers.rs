@@ -1,6 +1,8 @@
 //! One question of a cell, one deed. Everything that a cell may have of the world passes here; the source's
 //! credential is added here, and only for what the run row declares.
 
+mod layers;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -14,16 +16,18 @@ use content::{Hold, Store};
 use database::{Database, LeasedRun, PublicationBlob};
 use failpoint::Point;
 use futures_util::{Stream, StreamExt, stream};
-use model::{Failure, GitRevision, ImageReference, SourceSpec};
+use model::{Failure, GitRevision, SourceSpec};
 use port::{Answer, BlobReady, CacheKey, Question, StreamEnd, read_sealed_file};
 use sha2::Sha256;
+use tokio_util::sync::CancellationToken;
 
 use crate::desk::{Granted, Preflight};
 use crate::lease::Lease;
 use crate::metrics::{From, METRICS};
-use crate::pull::{Pull, Pulls, SHARED};
+use crate::pull::Pulls;
 use crate::resolved::Resolved;
 use crate::ssh::{Ssh, Starter};
+use crate::unpack::Unpacker;
 use crate::{fetch, git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
@@ -42,6 +46,7 @@ pub(crate) struct Means {
     pub(crate) http: egress::Client,
     pub(crate) pulls: Arc<Pulls>,
     pub(crate) ssh: Starter,
+    pub(crate) unpacker: Unpacker,
 }
 
 /// What is needed to answer the questions of one run.
@@ -65,6 +70,8 @@ pub(crate) struct Answers {
     /// Opened for the cell, and since when.
     blobs: Mutex<HashMap<u64, (File, Instant)>>,
     next: AtomicU64,
+    /// What goes on beside it has to end.
+    ended: CancellationToken,
 }
 
 /// An answer and the descriptors that travel beside it.
@@ -86,7 +93,7 @@ impl Answers {
             .of_registry(&leased.registry_address, Arc::new(desk));
         let ssh = Ssh::of(&means.ssh, &leased.spec.source, secrets.git.as_ref());
         let (resolved, found, blobs) = (Resolved::default(), Mutex::default(), Mutex::default());
-        let next = AtomicU64::new(1);
+        let (next, ended) = (AtomicU64::new(1), CancellationToken::new());
         Self {
             means,
             leased,
@@ -101,12 +108,14 @@ impl Answers {
             preflight,
             blobs,
             next,
+            ended,
         }
     }
 
     /// Ends what still goes on for the run.
     pub(crate) fn end(&self) {
         self.ssh.iter().for_each(Ssh::end);
+        self.ended.cancel();
     }
 
     /// Does the deed. `ended` carries the last word of a byte stream to the cell.
@@ -158,14 +167,9 @@ impl Answers {
                 Ok((Answer::Resolved { image: Box::new(image) }, Vec::new()))
             }
             Question::ImageBlob { image, blob } => {
-                if !self.resolved.names(&image.registry, &image.repository, &blob) {
-                    return Err(out_of_order());
-                }
-                let (store, scope) = (&self.means.store, self.scope_of(&image));
-                let pull = Pull { store, hold: &self.hold, scope, registry: &self.registry };
-                let file = self.means.pulls.blob(pull, &image, &blob).await?;
-                Ok((Answer::File, vec![file.into()]))
+                Ok((Answer::File, vec![self.image_blob(&image, &blob).await?.into()]))
             }
+            Question::Unpacked { layers } => self.unpacked(layers).await,
             Question::StoredBlob { digest } => {
                 let file = self.hold.open(&self.leased.scope, &digest);
                 let file = file.map_err(|error| error.failure())?.ok_or_else(|| blob_missing(&digest))?;
@@ -191,12 +195,6 @@ impl Answers {
     /// The commit that names of the image may hold by now.
     pub(crate) fn found(&self) -> Option<GitRevision> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Where an image's layers are kept. Only the run's own registry is asked with a right of ours: what comes from
-    /// there is kept from other scopes. Everything else can be had by anybody.
-    fn scope_of(&self, image: &ImageReference) -> &str {
-        if image.registry == self.leased.registry_address { &self.leased.scope } else { SHARED }
     }
 
     fn repository(&self) -> Result<&str, Failure> {

@@ -14,6 +14,7 @@ use crate::answers::Means;
 use crate::metrics::METRICS;
 use crate::pull::Pulls;
 use crate::ssh::Starter;
+use crate::unpack::Unpacker;
 use crate::{Config, Error, cgroup};
 
 /// Store, database, clients and the thread that starts cells.
@@ -29,9 +30,35 @@ pub(crate) struct House {
     pub(crate) work: Notify,
     /// Rung when the next heartbeat should not wait.
     pub(crate) beat: Notify,
-    spawner: Spawner,
+    spawning: Cells,
     ssh: Starter,
-    ids: Ids,
+    unpacker: Unpacker,
+}
+
+/// Starts cells.
+#[derive(Debug, Clone)]
+pub(crate) struct Cells {
+    pub(crate) spawner: Spawner,
+    pub(crate) ids: Ids,
+}
+
+impl Cells {
+    /// For a run, or for what a run needs.
+    pub(crate) fn spawn(&self, job: &Job, place: impl FnOnce(u32)) -> Result<cell::CellProcess, Failure> {
+        self.spawn_with(Maps::of_cell(self.ids), job, place)
+    }
+
+    fn spawn_with(
+        &self,
+        maps: Maps,
+        job: &Job,
+        place: impl FnOnce(u32),
+    ) -> Result<cell::CellProcess, Failure> {
+        let _timer = METRICS.cell_start.start_timer();
+        self.spawner.spawn(maps, job, place).map_err(|error| {
+            Failure::service("cell_start_failed", format!("No cell could be started: {error}."), error.hint())
+        })
+    }
 }
 
 impl House {
@@ -43,6 +70,15 @@ impl House {
         let ids = Ids::of(&user.unwrap_or_default(), uid.as_raw())
             .map_err(|error| Failure::service("no_subordinate_ids", format!("{error}."), error.hint()))?;
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot_id = boot_id.trim().to_owned();
+        let spawner = Spawner::start(config.store.join("cells")).map_err(|error| start_failed(&error))?;
+        let spawning = Cells { spawner, ids };
+        let unpacker = Unpacker {
+            cells: spawning.clone(),
+            boot_id: boot_id.clone(),
+            cores: config.cores,
+            turns: Arc::default(),
+        };
         let house = Self {
             worker: WorkerId(uuid::Uuid::now_v7()),
             store: Arc::new(store),
@@ -50,13 +86,13 @@ impl House {
             http: egress::Client::new(&config.egress, config.policy.clone())
                 .map_err(|error| error.failure())?,
             pulls: Arc::default(),
-            boot_id: boot_id.trim().to_owned(),
+            boot_id,
             work: Notify::new(),
             beat: Notify::new(),
-            spawner: Spawner::start(config.store.join("cells")).map_err(|error| start_failed(&error))?,
+            spawning,
+            unpacker,
             ssh: Starter::start(tokio::runtime::Handle::current(), config.policy.clone())
                 .map_err(|error| start_failed(&error))?,
-            ids,
             config,
         };
         house.sweep()?;
@@ -75,14 +111,14 @@ impl House {
 
     /// Starts a cell for a run.
     pub(crate) fn spawn(&self, job: &Job, place: impl FnOnce(u32)) -> Result<cell::CellProcess, Failure> {
-        self.spawn_with(Maps::of_cell(self.ids), job, place)
+        self.spawning.spawn(job, place)
     }
 
     /// What answers need.
     pub(crate) fn means(&self) -> Means {
         let (store, pulls) = (Arc::clone(&self.store), Arc::clone(&self.pulls));
         let (database, http, ssh) = (self.database.clone(), self.http.clone(), self.ssh.clone());
-        Means { store, database, http, pulls, ssh }
+        Means { store, database, http, pulls, ssh, unpacker: self.unpacker.clone() }
     }
 
     /// Keeps what is unpacked within bounds; blocks while it does.
@@ -95,23 +131,11 @@ impl House {
         self.spawn(&job, |_| {})?.cleaned()
     }
 
-    fn spawn_with(
-        &self,
-        maps: Maps,
-        job: &Job,
-        place: impl FnOnce(u32),
-    ) -> Result<cell::CellProcess, Failure> {
-        let _timer = METRICS.cell_start.start_timer();
-        self.spawner.spawn(maps, job, place).map_err(|error| {
-            Failure::service("cell_start_failed", format!("No cell could be started: {error}."), error.hint())
-        })
-    }
-
     fn sweep(&self) -> Result<(), Error> {
         cgroup::sweep(&self.store.id().to_string());
         let cells = self.cells();
         if self.is_ours(&cells)? {
-            self.spawn_with(Maps::with_own(self.ids), &Job::Adopt, |_| {})?.complete()?;
+            self.spawning.spawn_with(Maps::with_own(self.spawning.ids), &Job::Adopt, |_| {})?.complete()?;
         }
         let sweep = Job::Sweep { boot_id: self.boot_id.clone() };
         self.spawn(&sweep, |_| {})?.complete()?;

@@ -20,6 +20,8 @@ mod session;
 mod ssh;
 mod streams;
 mod told;
+mod turns;
+mod unpack;
 mod vertices;
 
 pub use ssh::{connect, keep_key};

@@ -1,10 +1,9 @@
 //! Base image blobs: downloaded once into an area of the store, however many runs ask at once.
 //! The digest is checked while it is written here, and again by whoever reads it.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use content::{Hold, Store};
@@ -13,15 +12,13 @@ use model::{Descriptor, Digest, Failure, ImageReference};
 use sha2::{Digest as _, Sha256};
 
 use crate::metrics::{From, METRICS};
+use crate::turns::Turns;
 
 /// The area of what everybody may read: only the worker writes it.
 pub(crate) const SHARED: &str = "shared";
 
 /// An area of the store, and a blob in it.
 type Place = (String, Digest);
-/// One download at a time.
-type Turn = tokio::sync::Mutex<()>;
-
 /// Who asks, and where the blob is kept.
 pub(crate) struct Pull<'a> {
     pub(crate) store: &'a Store,
@@ -33,7 +30,7 @@ pub(crate) struct Pull<'a> {
 /// Downloads under way.
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
-    locks: Mutex<HashMap<Place, Weak<Turn>>>,
+    turns: Turns<Place>,
 }
 
 impl Pulls {
@@ -45,7 +42,7 @@ impl Pulls {
         blob: &Descriptor,
     ) -> Result<File, Failure> {
         let Pull { store, hold, scope, registry } = pull;
-        let one_at_a_time = self.lock(scope, &blob.digest);
+        let one_at_a_time = self.turns.of((scope.to_owned(), blob.digest.clone()));
         let _guard = one_at_a_time.lock().await;
         if let Some(file) = hold.open(scope, &blob.digest).map_err(|error| error.failure())? {
             return Ok(file);
@@ -57,18 +54,6 @@ impl Pulls {
         let (hold, scope, digest) = (Arc::clone(hold), scope.to_owned(), blob.digest.clone());
         let linked = tokio::task::spawn_blocking(move || hold.link(&file, &scope, &digest)).await;
         linked.map_err(|error| internal(&error))?.map_err(|error| error.failure())
-    }
-
-    fn lock(&self, scope: &str, digest: &Digest) -> Arc<Turn> {
-        let key = (scope.to_owned(), digest.clone());
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(&key).and_then(Weak::upgrade) {
-            return lock;
-        }
-        let lock = Arc::default();
-        locks.insert(key, Arc::downgrade(&lock));
-        lock
     }
 }
 

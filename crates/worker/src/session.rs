@@ -27,10 +27,10 @@ use crate::secrets::mask_of;
 use crate::told::Told;
 
 /// Questions of one cell that are answered at the same time.
-const IN_FLIGHT: usize = 64;
+pub(crate) const IN_FLIGHT: usize = 64;
 
 /// A message with what goes beside it, and the place of the question that it answers.
-type Reply = (ToCell, Vec<OwnedFd>, Arc<OwnedSemaphorePermit>);
+pub(crate) type Reply = (ToCell, Vec<OwnedFd>, Arc<OwnedSemaphorePermit>);
 
 /// Executes one run from its lease to its end.
 pub(crate) async fn execute(
@@ -249,7 +249,7 @@ async fn refused(preflight: Preflight) -> Failure {
 }
 
 /// Kills what is left of the cell and waits for it.
-async fn end(mut cell: CellProcess) {
+pub(crate) async fn end(mut cell: CellProcess) {
     let _ = tokio::task::spawn_blocking(move || {
         cell.kill();
         cell.wait();
@@ -257,7 +257,7 @@ async fn end(mut cell: CellProcess) {
     .await;
 }
 
-fn read(channel: Arc<Channel>) -> mpsc::Receiver<Packet<ToWorker>> {
+pub(crate) fn read(channel: Arc<Channel>) -> mpsc::Receiver<Packet<ToWorker>> {
     let (packets, receiver) = mpsc::channel(IN_FLIGHT);
     std::thread::spawn(move || {
         while let Ok(Some(packet)) = channel.receive::<ToWorker>() {
@@ -270,7 +270,7 @@ fn read(channel: Arc<Channel>) -> mpsc::Receiver<Packet<ToWorker>> {
 }
 
 /// A cell that does not read blocks this thread only, until it is killed.
-fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<Reply> {
+pub(crate) fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<Reply> {
     let (replies, queue) = std::sync::mpsc::channel::<Reply>();
     std::thread::spawn(move || {
         for (message, descriptors, _place) in queue {
@@ -324,7 +324,7 @@ fn failed(failure: Failure, revision: Option<GitRevision>) -> Outcome {
     Outcome::Failed { failure, revision }
 }
 
-fn died() -> Failure {
+pub(crate) fn died() -> Failure {
     Failure::service(
         "cell_died",
         "The cell ended without a result.",
@@ -332,7 +332,7 @@ fn died() -> Failure {
     )
 }
 
-fn stopped() -> Failure {
+pub(crate) fn stopped() -> Failure {
     Failure::service(
         "worker_stopped",
         "The worker was stopped.",

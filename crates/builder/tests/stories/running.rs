@@ -86,15 +86,52 @@ fn only_codes_that_can_be_signals_are_told_as_signals() {
 }
 
 #[test]
-fn an_image_whose_proc_is_a_link_is_told_as_the_images_fault() {
+fn an_image_whose_proc_sys_or_dev_is_a_link_is_told_as_the_images_fault() {
     story("run-on-a-linked-proc", |world| {
-        std::fs::create_dir(world.context().join("top")).unwrap();
-        std::os::unix::fs::symlink("/etc", world.context().join("top/proc")).unwrap();
-        let (recipe, base) = world.on_base().run("true").stage(model::Op::Scratch);
-        let recipe = recipe.copy_from(base, &["/bin"], "/bin/").copy(&["top"], "/").run("true");
-        let failure = world.try_build(&recipe).unwrap_err();
-        assert_eq!((failure.kind.as_str(), failure.blame), ("mount_place_taken", Blame::User), "{failure}");
-        assert!(failure.message.contains("/proc"), "{failure}");
+        for name in ["proc", "sys", "dev"] {
+            let top = world.context().join(name);
+            std::fs::create_dir(&top).unwrap();
+            std::os::unix::fs::symlink("../../../../tmp", top.join(name)).unwrap();
+            let (recipe, base) = world.on_base().run("true").stage(model::Op::Scratch);
+            let recipe = recipe.copy_from(base, &["/bin"], "/bin/").copy(&[name], "/").run("true");
+            let failure = world.try_build(&recipe).unwrap_err();
+            assert_eq!(
+                (failure.kind.as_str(), failure.blame),
+                ("mount_place_taken", Blame::User),
+                "{failure}"
+            );
+            assert!(failure.message.contains(&format!("/{name}")), "{failure}");
+        }
+    });
+}
+
+#[test]
+fn links_of_an_image_lead_no_mount_out_of_it() {
+    story("run-on-links", |world| {
+        let canaries = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
+        let [one, other] = canaries.each_ref().map(|canary| canary.path().to_str().unwrap());
+        canaries.iter().for_each(|canary| std::fs::write(canary.path(), "untouched").unwrap());
+        let pattern = || std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+        let before = pattern();
+        let link = |target: &str, name: &str| {
+            let path = world.context().join("top").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(target, path).unwrap();
+        };
+        link(&format!("../../../../../../../..{one}"), "etc/resolv.conf");
+        link(other, "etc/hosts");
+        for name in ["null", "console", "pts", "shm", "fd"] {
+            link("/proc/sys/kernel/core_pattern", &format!("dev/{name}"));
+        }
+        let looks = "test -c /dev/null && test -d /dev/pts && echo lost > /dev/null && cat /etc/resolv.conf \
+                     && cat /etc/hosts && cat /proc/keys";
+        world.build(&world.on_base().copy(&["top"], "/").run(looks));
+        let log = world.outside.log_text();
+        assert!(log.contains("nameserver 10.0.2.3") && log.contains("localhost"), "{log}");
+        for canary in [one, other] {
+            assert_eq!(std::fs::read_to_string(canary).unwrap(), "untouched");
+        }
+        assert_eq!(pattern(), before);
     });
 }
 

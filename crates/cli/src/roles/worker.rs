@@ -45,7 +45,7 @@ pub(crate) struct WorkerArgs {
     /// Build steps of one run at the same time [default: the number of cores]
     #[arg(long, env = "SLIPWAY_CORES")]
     cores: Option<usize>,
-    /// OCI runtime: crun, runc or a path [default: the first that works here]
+    /// OCI runtime: crun, runc, runsc (a kernel of its own for each step) or a path [default: crun, else runc]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
     #[command(flatten)]

@@ -81,7 +81,7 @@ pub(crate) struct UpArgs {
     /// Where the publisher's metrics can be read, likewise
     #[arg(long, env = "SLIPWAY_PUBLISHER_METRICS", value_name = "ADDRESS:PORT", default_value = LOOPBACK, hide_default_value = true)]
     publisher_metrics: SocketAddr,
-    /// OCI runtime: crun, runc or a path [default: the first that works here]
+    /// OCI runtime: crun, runc, runsc (a kernel of its own for each step) or a path [default: crun, else runc]
     #[arg(long, env = "SLIPWAY_RUNTIME")]
     runtime: Option<String>,
     #[command(flatten)]

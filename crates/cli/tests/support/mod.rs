@@ -193,7 +193,7 @@ impl World {
 
     /// Starts `up` again with the same data, after [`World::stop`].
     pub(crate) async fn start_again(&mut self) {
-        let mut fresh = Self::start_in(self.identity, &self.data.clone(), self.arguments.clone()).await;
+        let mut fresh = Self::start_in(self.identity, &self.data.clone(), self.arguments.clone(), &[]).await;
         std::mem::swap(&mut self.up, &mut fresh.up);
         std::mem::swap(&mut self.server, &mut fresh.server);
         std::mem::swap(&mut self.http, &mut fresh.http);

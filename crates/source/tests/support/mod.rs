@@ -103,6 +103,10 @@ impl Outside for TestOutside {
         panic!("a source asks for no blob")
     }
 
+    fn unpacked(&self, _: &[port::BaseLayer]) -> Result<Vec<Digest>, Failure> {
+        panic!("a source asks for no layer")
+    }
+
     fn stored_blob(&self, _: &Digest) -> Result<std::fs::File, Failure> {
         panic!("a source asks for no blob")
     }

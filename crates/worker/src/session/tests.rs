@@ -30,7 +30,7 @@ struct World {
     host: Host,
     leased: LeasedRun,
     policy: egress::Policy,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A path that was asked for, and the credential that came along.
@@ -105,7 +105,7 @@ impl World {
         // As an administrator configured the git host.
         let origin = format!("http://{}", host.address).parse().unwrap();
         let policy = egress::Policy::new(Vec::new(), vec![origin]);
-        Self { db, store, host, leased, policy, _folder: folder }
+        Self { db, store, host, leased, policy, folder }
     }
 
     /// With another registry that an administrator configured.
@@ -141,7 +141,14 @@ impl World {
         let (store, database) = (Arc::clone(&self.store), self.db.worker.clone());
         let ssh = Starter::start(tokio::runtime::Handle::current(), self.policy.clone()).unwrap();
         let blobs = Arc::new(self.store.hold(Holder { run, attempt }));
-        let means = Means { store, database, http, pulls: Arc::default(), ssh };
+        let range = cell::Range { start: 0, count: 0 };
+        let cells = crate::house::Cells {
+            spawner: cell::Spawner::start(self.folder.path().to_owned()).unwrap(),
+            ids: cell::Ids { users: range, groups: range },
+        };
+        let (boot_id, turns) = (String::new(), Arc::default());
+        let unpacker = crate::unpack::Unpacker { cells, boot_id, cores: 1, turns };
+        let means = Means { store, database, http, pulls: Arc::default(), ssh, unpacker };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), blobs, granted, 0);
         let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();

@@ -184,6 +184,10 @@ impl Outside for MemoryOutside {
         Ok(self.file(&blob.digest))
     }
 
+    fn unpacked(&self, _layers: &[port::BaseLayer]) -> Result<Vec<Digest>, Failure> {
+        Ok(Vec::new())
+    }
+
     fn stored_blob(&self, digest: &Digest) -> Result<File, Failure> {
         Ok(self.file(digest))
     }
