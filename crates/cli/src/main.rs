@@ -39,7 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run everything on this machine, in the foreground.
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// Answer REST.
     Server(roles::server::ServerArgs),
     /// Lease runs and build them; or, with `list`, look at those that do.
