@@ -109,7 +109,7 @@ fn holds_nul(json: &[u8]) -> bool {
     false
 }
 
-fn nul(field: &str) -> Problem {
+pub(crate) fn nul(field: &str) -> Problem {
     Problem::new(
         &kind::CHARACTER_REFUSED,
         "A text holds the character NUL (U+0000).",

@@ -79,6 +79,15 @@ impl Problem {
         &self.detail
     }
 
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// The part of the request that is wrong.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// As it is sent.
     pub(crate) fn body(&self, instance: &str, request_id: &str) -> ProblemBody {
         ProblemBody {

@@ -24,7 +24,15 @@ pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("style", "css", "text/css; charset=utf-8", include_str!("../../assets/style.css"))
 });
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("page", "js", "text/javascript; charset=utf-8", include_str!("../../assets/page.js"))
+    // One script of one scope, in the order in which it is read.
+    let text = concat!(
+        include_str!("../../assets/script/times.js"),
+        include_str!("../../assets/script/live.js"),
+        include_str!("../../assets/script/colours.js"),
+        include_str!("../../assets/script/log.js"),
+        include_str!("../../assets/script/page.js"),
+    );
+    Asset::new("page", "js", "text/javascript; charset=utf-8", text)
 });
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset {
     address: "/assets/icon.svg".to_owned(),

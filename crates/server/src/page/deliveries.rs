@@ -25,6 +25,7 @@ const SHOWN: u32 = 50;
 const BODY: usize = 256 * 1024;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct DeliveriesQuery {
     #[serde(default)]
     registry: String,

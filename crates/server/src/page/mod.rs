@@ -5,11 +5,16 @@
 
 mod act;
 mod assets;
+mod credentials;
 mod deliveries;
+mod form;
 mod front;
+mod hooks;
 mod html;
 mod log;
 mod login;
+mod manage;
+mod notify;
 mod problems;
 pub(crate) mod refusal;
 mod registries;
@@ -38,8 +43,8 @@ pub(crate) fn routes(app: &App) -> Router<App> {
     anybody()
         .merge(for_role(readers(), Role::Reader))
         .merge(for_role(submitters(), Role::Submitter))
-        .merge(for_role(contributors(), Role::Contributor))
-        .merge(for_role(administrators(), Role::Administrator))
+        .merge(for_role(contributors().merge(manage::contributors()), Role::Contributor))
+        .merge(for_role(administrators().merge(manage::administrators()), Role::Administrator))
         .layer(from_fn(shell::protect))
 }
 

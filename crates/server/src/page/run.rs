@@ -22,6 +22,7 @@ use crate::routes::lookup::{RunPath, find_run, show};
 use crate::routes::steps::get_run_steps;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RunQuery {
     /// Whose log is shown; the latest when absent.
     attempt: Option<i32>,
@@ -73,6 +74,8 @@ pub(crate) async fn run(
     let Json(steps) = get_run_steps(State(app.clone()), PathOf(path)).await?;
     let shell = Shell::new(&app, caller, "/runs").await?;
     let waterfalls = waterfalls(steps, shell.now());
+    let shown = waterfalls.iter().filter(|fall| fall.attempt.attempt == attempt);
+    let tail = tail.with_vertices(shown.flat_map(|fall| &fall.rows).filter_map(|row| row.number));
     let reports = reports_of(&app, row.id).await?;
     let run = RunView { run: Run { reports, ..show(&registry, row) }, now: shell.now() };
     render(&Page { shell, run, waterfalls, attempt, tail, live: query.live })

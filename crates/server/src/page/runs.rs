@@ -25,6 +25,7 @@ const SHOWN: u32 = 50;
 
 /// What the form sends: a field that was left empty comes as an empty text.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     #[serde(default)]
     registry: String,
@@ -38,6 +39,8 @@ pub(crate) struct Filter {
     branch: String,
     #[serde(default)]
     commit: String,
+    #[serde(default)]
+    limit: String,
     #[serde(default)]
     cursor: String,
 }
@@ -83,7 +86,7 @@ pub(crate) async fn runs(
     let there = |field: &str| (!field.is_empty()).then(|| field.to_owned());
     let query = ListQuery {
         cursor: there(&filter.cursor),
-        limit: Some(SHOWN),
+        limit: Some(there(&filter.limit).map_or(Ok(SHOWN), |limit| limit.parse().map_err(no_number))?),
         status: there(&filter.status).map(|status| status.parse().map_err(unknown_status)).transpose()?,
         task: there(&filter.task),
         cause: there(&filter.cause),
@@ -105,8 +108,8 @@ pub(crate) async fn runs(
 }
 
 impl Filter {
-    fn fields(&mut self) -> [(&'static str, &mut String); 6] {
-        let Self { registry, status, task, cause, branch, commit, .. } = self;
+    fn fields(&mut self) -> [(&'static str, &mut String); 7] {
+        let Self { registry, status, task, cause, branch, commit, limit, .. } = self;
         [
             ("registry", registry),
             ("status", status),
@@ -114,6 +117,7 @@ impl Filter {
             ("cause", cause),
             ("branch", branch),
             ("commit", commit),
+            ("limit", limit),
         ]
     }
 
@@ -137,4 +141,8 @@ impl Filter {
 fn unknown_status(said: String) -> Problem {
     let hint = "Choose one of the statuses in the list.";
     Problem::new(&kind::PARAMETER_INVALID, format!("{said}."), hint).in_field("status")
+}
+
+fn no_number(_: std::num::ParseIntError) -> Problem {
+    Problem::new(&kind::PARAMETER_INVALID, "`limit` is no number.", "Ask for 1 to 200.").in_field("limit")
 }

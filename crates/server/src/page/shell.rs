@@ -71,6 +71,11 @@ impl Shell {
         self.may(Role::Administrator)
     }
 
+    /// With a token for every registry.
+    pub(crate) fn administers_all(&self) -> bool {
+        self.administers() && self.token.as_ref().is_some_and(|caller| caller.registry().is_none())
+    }
+
     /// The links of the frame: where they lead, what they are called.
     pub(crate) fn places(&self) -> Vec<(&'static str, &'static str)> {
         let mut places = vec![

@@ -23,8 +23,8 @@ const LARGEST_SECRET: usize = 64 * 1024;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct CredentialPath {
-    registry: String,
-    credential: String,
+    pub(crate) registry: String,
+    pub(crate) credential: String,
 }
 
 /// The name under which a credential's secret is sealed.

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::world::{World, json_of, problem, token};
 
 /// A browser: it says that it shows HTML, and goes nowhere by itself.
-struct Browser {
-    http: Client,
+pub(crate) struct Browser {
+    pub(crate) http: Client,
     address: String,
     /// As `name=value`.
     cookie: Option<String>,
@@ -24,37 +24,37 @@ impl Browser {
         Self { http: http.build().unwrap(), address: world.address.clone(), cookie: None }
     }
 
-    async fn signed_in(world: &World, role: Role, registry: Option<&str>) -> Self {
+    pub(crate) async fn signed_in(world: &World, role: Role, registry: Option<&str>) -> Self {
         let mut browser = Self::new(world);
         browser.cookie = Some(format!("slipway_token={}", token(&world.db, role, registry).await));
         browser
     }
 
-    fn with_cookie(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn with_cookie(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.cookie {
             Some(cookie) => request.header("cookie", cookie),
             None => request,
         }
     }
 
-    fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.with_cookie(self.http.get(format!("{}{path}", self.address)))
     }
 
     /// A form of our own page.
-    fn post(&self, path: &str, form: &[(&str, &str)]) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> RequestBuilder {
         let request = self.http.post(format!("{}{path}", self.address)).header("origin", &self.address);
         self.with_cookie(request.form(form))
     }
 
-    async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         let answer = self.get(path).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         answer.text().await.unwrap()
     }
 }
 
-fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
@@ -69,6 +69,17 @@ const PAGES: [&str; 9] = [
     "/registries/local",
     "/tokens",
     "/problems",
+];
+
+/// Every form but those of one thing.
+pub(crate) const FORMS: [&str; 7] = [
+    "/registries/local/new-task",
+    "/registries/local/new-hook",
+    "/registries/local/new-credential",
+    "/registries/local/edit",
+    "/registries/local/delete",
+    "/new-registry",
+    "/new-token",
 ];
 
 pub(crate) const EVIL: &str = r#"<script>alert(1)</script><img src=x onerror=alert(2)>"'&"#;
@@ -298,6 +309,8 @@ async fn every_page_forbids_strange_script_and_shows_strangers_text_as_text() {
     let world = World::new().await;
     let mut pages = hostile(&world).await;
     pages.extend(PAGES.map(str::to_owned));
+    pages.extend(FORMS.map(str::to_owned));
+    pages.push("/registries/local/tasks/app/edit".to_owned());
     pages.push("/login".to_owned());
     pages.push("/nowhere/<b>".to_owned());
     let browser = Browser::signed_in(&world, Role::Administrator, None).await;
@@ -361,6 +374,11 @@ async fn an_error_is_a_page_for_a_browser_with_kind_hint_and_request() {
         ("/registries/prod".to_owned(), 404, "registry_not_found"),
         ("/runs?status=done".to_owned(), 400, "parameter_invalid"),
         ("/runs?commit=zz".to_owned(), 400, "parameter_invalid"),
+        ("/runs?foo=1".to_owned(), 400, "parameter_invalid"),
+        ("/runs?limit=many".to_owned(), 400, "parameter_invalid"),
+        ("/runs?limit=201".to_owned(), 400, "parameter_invalid"),
+        ("/tasks?foo=1".to_owned(), 400, "parameter_invalid"),
+        ("/deliveries?foo=1".to_owned(), 400, "parameter_invalid"),
         ("/tokens".to_owned(), 403, "role_too_small"),
     ] {
         let answer = browser.get(&path).send().await.unwrap();

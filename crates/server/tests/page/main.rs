@@ -3,10 +3,13 @@
 
 mod answers;
 mod browser;
+mod forms;
 mod furnish;
 mod keyboard;
+mod links;
 mod live;
 mod log;
+mod manage;
 mod sight;
 #[expect(dead_code, reason = "the stories of REST need all of it")]
 #[path = "../rest/world.rs"]

@@ -47,6 +47,14 @@ async fn every_page_fits_a_phone_and_a_desk_by_day_and_by_night() {
         ("empty", "/runs?branch=none"),
         ("refusal", "/registries/prod"),
         ("login", "/login"),
+        ("new-task", "/registries/local/new-task"),
+        ("edit-task", "/registries/local/tasks/shop/edit"),
+        ("delete-task", "/registries/local/tasks/shop/delete"),
+        ("new-hook", "/registries/local/new-hook"),
+        ("rotate-hook", "/registries/local/hooks/forge/rotate"),
+        ("new-credential", "/registries/local/new-credential"),
+        ("edit-registry", "/registries/local/edit"),
+        ("new-token", "/new-token"),
     ];
     let shots = std::env::var("SLIPWAY_SHOTS").ok();
     in_browser(&world.address, async |page| {

@@ -1,4 +1,8 @@
-//! `/tasks`, and one task with its runs.
+//! `/tasks`, one task with its runs, and the forms that make and change one.
+
+mod fields;
+pub(crate) mod manage;
+mod triggers;
 
 use askama::Template;
 use axum::extract::State;
@@ -6,14 +10,14 @@ use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::html::Shown as _;
-use super::registries::{Choice, choose};
-use super::shell::{Shell, render};
-use super::view::{self, RunView, TaskView};
 use crate::App;
 use crate::http::auth::Caller;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::problem::Problem;
+use crate::page::html::Shown as _;
+use crate::page::registries::{Choice, choose};
+use crate::page::shell::{Shell, render};
+use crate::page::view::{self, RunView, TaskView};
 use crate::routes::list_runs;
 use crate::routes::tasks::{self as list, ListQuery, TaskPath, find_task};
 
@@ -23,6 +27,7 @@ const SHOWN: u32 = 100;
 const RUNS: u32 = 20;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TasksQuery {
     #[serde(default)]
     registry: String,

@@ -1,16 +1,14 @@
-//! What the templates say of the API's structs, in words. Absent: anything that is not in them.
+//! A run at a moment, in words: what it builds and why, how long it took.
 
 use std::ops::Deref;
 
-use model::{Cause, GitHost, HookEvent, SourceSpec, Trigger};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use model::{Cause, HookEvent, SourceSpec, Trust};
 use time::OffsetDateTime;
 
-use super::html::{Took, took};
-use crate::api::{Run, Task};
-
-/// A part of a path: names stay readable.
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use super::source::{commit_address, is_commit, openable, short_repository};
+use super::{delivery_address, run_address, task_address, word};
+use crate::api::Run;
+use crate::page::html::{Took, took};
 
 /// A run at a moment.
 #[derive(Debug)]
@@ -19,23 +17,11 @@ pub(crate) struct RunView {
     pub(crate) now: OffsetDateTime,
 }
 
-/// A task with its words.
-#[derive(Debug)]
-pub(crate) struct TaskView(pub(crate) Task);
-
 impl Deref for RunView {
     type Target = Run;
 
     fn deref(&self) -> &Run {
         &self.run
-    }
-}
-
-impl Deref for TaskView {
-    type Target = Task;
-
-    fn deref(&self) -> &Task {
-        &self.0
     }
 }
 
@@ -190,134 +176,17 @@ impl RunView {
         took(self.created_at, self.started_at.or(self.finished_at), self.now)
     }
 
+    /// Whether secrets that its build names were kept from it.
+    pub(crate) fn lacked_secrets(&self) -> bool {
+        self.trust == Trust::Untrusted && !self.spec.secrets.is_empty()
+    }
+
     /// The run's build as it was asked for, to read.
     pub(crate) fn spec_text(&self) -> String {
         serde_json::to_string_pretty(&self.spec).unwrap_or_default()
     }
 }
 
-impl TaskView {
-    pub(crate) fn address(&self) -> String {
-        task_address(&self.registry, &self.name)
-    }
-
-    pub(crate) fn source(&self) -> String {
-        match &self.build.source.0 {
-            SourceSpec::Git { url, reference, subdirectory } => {
-                let mut text = short_repository(url).to_owned();
-                text.extend(reference.iter().map(|name| format!("#{name}")));
-                text.extend(subdirectory.iter().map(|folder| format!(":{folder}")));
-                text
-            }
-            SourceSpec::Upload { .. } => "an upload".to_owned(),
-        }
-    }
-
-    pub(crate) fn started_by(&self) -> Vec<String> {
-        self.triggers.iter().map(trigger).collect()
-    }
-
-    pub(crate) fn build_text(&self) -> String {
-        serde_json::to_string_pretty(&self.build).unwrap_or_default()
-    }
-}
-
-/// `push to main, release/*; of tags v*; only src/**; not docs/**`
-fn trigger(trigger: &Trigger) -> String {
-    let (mut text, paths) = match trigger {
-        Trigger::Commit { branches, tags, paths } => {
-            let text = match (branches.is_empty(), tags.is_empty()) {
-                (true, true) => "push to its branch".to_owned(),
-                (false, true) => format!("push to {}", branches.join(", ")),
-                (true, false) => format!("tag {}", tags.join(", ")),
-                (false, false) => format!("push to {}; tag {}", branches.join(", "), tags.join(", ")),
-            };
-            (text, paths)
-        }
-        Trigger::PullRequest { branches, paths } if branches.is_empty() => ("pull request".to_owned(), paths),
-        Trigger::PullRequest { branches, paths } => {
-            (format!("pull request to {}", branches.join(", ")), paths)
-        }
-    };
-    for (word, patterns) in [("only", &paths.paths), ("not", &paths.ignore_paths)] {
-        if !patterns.is_empty() {
-            text = format!("{text}; {word} {}", patterns.join(", "));
-        }
-    }
-    text
-}
-
-/// `timed_out` as people write it.
-pub(crate) fn word(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-pub(crate) fn run_address(registry: &str, run: &str) -> String {
-    format!("/registries/{registry}/runs/{run}")
-}
-
-pub(crate) fn task_address(registry: &str, task: &str) -> String {
-    format!("/registries/{registry}/tasks/{}", utf8_percent_encode(task, PART))
-}
-
-pub(crate) fn delivery_address(registry: &str, delivery: &str) -> String {
-    format!("/registries/{registry}/deliveries/{delivery}")
-}
-
 fn without_registry(reference: &str) -> &str {
     reference.split_once('/').map_or(reference, |(_, name)| name)
-}
-
-fn is_commit(name: &str) -> bool {
-    matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// An address that may be a link: nothing but http and https.
-fn openable(url: &str) -> Option<&str> {
-    Some(url).filter(|url| url.starts_with("https://") || url.starts_with("http://"))
-}
-
-/// `example.com/team/app`
-fn short_repository(url: &str) -> &str {
-    let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
-    bare.strip_suffix(".git").unwrap_or(bare)
-}
-
-fn commit_address(url: &str, host: Option<GitHost>, commit: &str) -> Option<String> {
-    let bare = openable(url)?.trim_end_matches('/');
-    let bare = bare.strip_suffix(".git").unwrap_or(bare);
-    let host = host.or_else(|| match bare {
-        _ if bare.starts_with("https://github.com/") => Some(GitHost::Github),
-        _ if bare.starts_with("https://gitlab.com/") => Some(GitHost::Gitlab),
-        _ if bare.starts_with("https://codeberg.org/") => Some(GitHost::Gitea),
-        _ => None,
-    })?;
-    match host {
-        GitHost::Github | GitHost::Gitea | GitHost::AzureDevops => Some(format!("{bare}/commit/{commit}")),
-        GitHost::Gitlab => Some(format!("{bare}/-/commit/{commit}")),
-        GitHost::Standard => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_of_the_web_become_links() {
-        let commit = "3f786850e387550fdab836ed7e6dc881de23001b";
-        let github = commit_address("https://github.com/team/app.git", None, commit);
-        assert_eq!(github, Some(format!("https://github.com/team/app/commit/{commit}")));
-        let gitlab = commit_address("http://git.example:8080/team/app", Some(GitHost::Gitlab), commit);
-        assert_eq!(gitlab, Some(format!("http://git.example:8080/team/app/-/commit/{commit}")));
-        assert_eq!(commit_address("ssh://git@github.com/team/app", Some(GitHost::Github), commit), None);
-        assert_eq!(openable("javascript:alert(1)//https://"), None);
-    }
-
-    #[test]
-    fn a_trigger_is_said_with_its_filters() {
-        let text = r#"{"type":"commit","branches":["main"],"tags":["v*"],"paths":["src/**"],"ignore_paths":["docs/**"]}"#;
-        let spec: Trigger = serde_json::from_str(text).expect("it is right");
-        assert_eq!(trigger(&spec), "push to main; tag v*; only src/**; not docs/**");
-    }
 }

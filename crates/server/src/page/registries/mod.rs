@@ -1,4 +1,8 @@
-//! `/registries`: where runs push to; one of them with its hooks and credentials, never a secret of theirs.
+//! `/registries`: where runs push to; one of them with its hooks and credentials, never a secret of theirs;
+//! the forms that add and change one.
+
+mod fields;
+pub(crate) mod manage;
 
 use askama::Template;
 use axum::Json;
@@ -6,13 +10,14 @@ use axum::extract::State;
 use axum::response::Response;
 use model::SignIn;
 
-use super::html::Shown as _;
-use super::shell::{Shell, render};
 use crate::App;
 use crate::api::{Credential, Hook, Registry};
 use crate::http::auth::Caller;
 use crate::http::extract::PathOf;
 use crate::http::problem::Problem;
+use crate::page::html::Shown as _;
+use crate::page::shell::{Shell, render};
+use crate::page::{credentials, hooks};
 use crate::routes::credentials::list_credentials;
 use crate::routes::hooks::list_hooks;
 use crate::routes::lookup::find_registry;
@@ -32,6 +37,16 @@ struct One {
     registry: Registry,
     hooks: Vec<Hook>,
     credentials: Vec<Credential>,
+}
+
+impl One {
+    fn hook(&self, name: &str) -> String {
+        hooks::address(&self.registry.name, name)
+    }
+
+    fn credential(&self, name: &str) -> String {
+        credentials::address(&self.registry.name, name)
+    }
 }
 
 /// Which registry a list is of.

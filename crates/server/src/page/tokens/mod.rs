@@ -1,16 +1,18 @@
-//! `/tokens`: who may do what. Their text is nowhere.
+//! `/tokens`: who may do what, and the forms that make and end one.
+
+pub(crate) mod manage;
 
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::html::Shown as _;
-use super::shell::{Shell, render};
 use crate::App;
 use crate::api::Token;
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
+use crate::page::html::Shown as _;
+use crate::page::shell::{Shell, render};
 use crate::routes::tokens::list_tokens;
 
 #[derive(Template)]

@@ -1,180 +1,5 @@
-// The page's one script: times in the reader's zone, lists that stay current, and the log. Without it every page
-// still works. Text of others only ever becomes text nodes; styles only classes.
-"use strict";
-
-const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const make = (tag, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-};
-
-// Times. The server's clock counts: the reader's may be wrong by hours.
-const served = Date.parse(document.documentElement.dataset.now) || Date.now();
-const ahead = served - Date.now();
-const now = () => Date.now() + ahead;
-
-function ago(then) {
-  const seconds = (now() - then) / 1000;
-  const words = (count, unit) => (seconds < 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`);
-  const size = Math.abs(seconds);
-  if (size < 45) return seconds < 0 ? "soon" : "just now";
-  if (size < 3570) return words(Math.round(size / 60), "min");
-  if (size < 84600) return words(Math.round(size / 3600), "h");
-  if (size < 7 * 86400) return words(Math.round(size / 86400), "d");
-  return new Date(then).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-}
-
-// As html.rs writes it.
-function duration(seconds) {
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor(whole / 60) % 60} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor(whole / 3600) % 24} h`;
-}
-
-const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
-
-function tellTimes() {
-  for (const time of all("time.moment")) {
-    const then = Date.parse(time.dateTime);
-    setText(time, ago(then));
-    time.title = new Date(then).toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
-  }
-  for (const span of all(".ticks")) setText(span, duration(Math.max(0, now() - Date.parse(span.dataset.since)) / 1000));
-}
-
-// Live parts: the same page is asked for again, and what differs is put in place.
-const live = new Map(all("[data-live]").map((part) => [part.id, part.innerHTML]));
-let asking = false, askAgain = false, lastAsked = 0, leaving = false;
-
-async function refresh() {
-  if (!live.size || document.hidden) return;
-  if (asking) { askAgain = true; return; }
-  asking = true;
-  try {
-    const address = new URL(location.href);
-    address.hash = "";
-    if (viewer) address.searchParams.set("live", "true");
-    const answer = await fetch(address, { headers: { accept: "text/html" } });
-    if (answer.redirected) location.reload();
-    // A form that is on its way must stay in the document until it is gone.
-    if (answer.ok && !leaving) renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {
-    // The server is away for a moment; the next look may find it.
-  } finally {
-    lastAsked = Date.now();
-    asking = false;
-    if (askAgain) { askAgain = false; soon(); }
-  }
-}
-
-function renew(fresh) {
-  for (const [id, before] of live) {
-    const part = document.getElementById(id), next = fresh.getElementById(id);
-    if (!part || !next || next.innerHTML === before) continue;
-    live.set(id, next.innerHTML);
-    // Where the reader is stays: an open detail, the focused link or button.
-    const open = new Set(all("details[open]", part).map((details) => details.id));
-    const focused = part.contains(document.activeElement) ? document.activeElement : null;
-    part.replaceChildren(...next.childNodes);
-    for (const details of all("details", part)) details.open = open.has(details.id);
-    if (focused) {
-      const same = (other) => other.id === focused.id && other.getAttribute("href") === focused.getAttribute("href");
-      all(focused.localName, part).find(same)?.focus({ preventScroll: true });
-    }
-  }
-  document.title = fresh.title;
-  tellTimes();
-}
-
-let timer = 0;
-function soon() {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, Math.max(300, lastAsked + 1000 - Date.now()));
-}
-
-let moves = null;
-function hear() {
-  if (viewer || !live.size || document.hidden || moves) return;
-  moves = new EventSource("/v1/runs");
-  moves.addEventListener("run", soon);
-  moves.addEventListener("missed", soon);
-}
-
 // The log. Lines are kept as they came; only those in view, and a few around, are in the document.
-const HEIGHT = 19, AROUND = 40, TALLEST = 12e6, LONGEST = 32768;
-const ESCAPES = /\x1b(?:\[[\x20-\x3f]*[\x40-\x7e]?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[^[\]]?)/g;
-
-// What a carriage return overwrites is gone.
-const overwritten = (line) => line.replace(/\r+$/, "").replace(/^.*\r/s, "").slice(0, LONGEST);
-const bare = (line) => (/[\x00-\x1f]/.test(line) ? overwritten(line).replace(ESCAPES, "") : line.slice(0, LONGEST));
-
-// 256 colours and true colours become the nearest of sixteen, which the stylesheet knows.
-function nearest(red, green, blue) {
-  const most = Math.max(red, green, blue), least = Math.min(red, green, blue);
-  if (most - least < 40) return most < 60 ? 0 : most < 130 ? 8 : most < 215 ? 7 : 15;
-  const middle = (most + least) / 2;
-  return (red > middle ? 1 : 0) + (green > middle ? 2 : 0) + (blue > middle ? 4 : 0) + (most > 200 ? 8 : 0);
-}
-function indexed(number) {
-  if (number < 16) return number;
-  if (number > 231) { const grey = 8 + (number - 232) * 10; return nearest(grey, grey, grey); }
-  const level = (part) => (part ? 55 + part * 40 : 0), cube = number - 16;
-  return nearest(level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6));
-}
-
-// Changes `style` as an SGR sequence says.
-function paint(style, numbers) {
-  for (let at = 0; at < numbers.length; at++) {
-    const number = numbers[at];
-    if (number === 0) { style.on.clear(); style.fore = style.back = ""; }
-    else if ([1, 2, 3, 4, 9].includes(number)) style.on.add(`a${number}`);
-    else if (number === 22) { style.on.delete("a1"); style.on.delete("a2"); }
-    else if ([23, 24, 29].includes(number)) style.on.delete(`a${number - 20}`);
-    else if (number === 39) style.fore = "";
-    else if (number === 49) style.back = "";
-    else if (number === 38 || number === 48) {
-      let colour = 7;
-      if (numbers[at + 1] === 5) { colour = indexed(numbers[at + 2] || 0); at += 2; }
-      else if (numbers[at + 1] === 2) { colour = nearest(...[2, 3, 4].map((n) => numbers[at + n] || 0)); at += 4; }
-      if (number === 38) style.fore = `f${colour}`; else style.back = `b${colour}`;
-    }
-    else if (number >= 30 && number <= 37) style.fore = `f${number - 30}`;
-    else if (number >= 40 && number <= 47) style.back = `b${number - 40}`;
-    else if (number >= 90 && number <= 97) style.fore = `f${number - 82}`;
-    else if (number >= 100 && number <= 107) style.back = `b${number - 92}`;
-  }
-}
-
-// A line as pieces of one look each. A line begins plain: logs are read from anywhere.
-function pieces(line) {
-  if (!/[\x00-\x1f]/.test(line)) return [{ text: line.slice(0, LONGEST), look: "" }];
-  const text = overwritten(line), style = { on: new Set(), fore: "", back: "" }, found = [];
-  const look = () => [...style.on, style.fore, style.back].filter(Boolean).join(" ");
-  const add = (part) => { if (part) found.push({ text: part, look: look() }); };
-  let at = 0;
-  for (const escape of text.matchAll(ESCAPES)) {
-    add(text.slice(at, escape.index));
-    at = escape.index + escape[0].length;
-    const sgr = /^\x1b\[([\d;:]*)m$/.exec(escape[0]);
-    if (sgr) paint(style, sgr[1].split(/[;:]/).map(Number));
-  }
-  add(text.slice(at));
-  return found;
-}
-
-// Where `wanted` (in lower case) stands in a text.
-function places(text, wanted) {
-  if (!wanted) return [];
-  const lower = text.toLowerCase(), found = [];
-  // A few letters change their length: such a line is searched as it is written.
-  const hay = lower.length === text.length ? lower : text;
-  for (let at = hay.indexOf(wanted); at >= 0; at = hay.indexOf(wanted, at + wanted.length)) found.push(at);
-  return found;
-}
+const HEIGHT = 19, AROUND = 40, TALLEST = 12e6;
 
 class Viewer {
   constructor(section) {
@@ -230,7 +55,7 @@ class Viewer {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const range = /^\s*(\d+)(?:\s*-\s*(\d+))?\s*$/.exec(this.goto.value);
-      if (range) { this.choose(Number(range[1]), Number(range[2] || range[1])); this.reveal(this.chosen[0] - 1); this.box.focus(); }
+      if (range) { this.choose(Number(range[1]), Number(range[2] || range[1])); this.seek(this.chosen[0] - 1); this.box.focus(); }
     });
     let before = 0;
     this.box.addEventListener("scroll", () => {
@@ -323,7 +148,9 @@ class Viewer {
 
   tell(word) {
     if (word) this.word = word;
-    setText(this.state, `${this.size.toLocaleString()} ${this.size === 1 ? "line" : "lines"}, ${this.word}`);
+    const asked = this.pending !== null && this.pending >= this.size ? this.pending + 1 : 0;
+    const missing = !asked ? "" : this.isOver ? `; there is no line ${asked}` : `; line ${asked} is not there yet`;
+    setText(this.state, `${this.size.toLocaleString()} ${this.size === 1 ? "line" : "lines"}, ${this.word}${missing}`);
   }
 
   // Drawing. Beyond what a browser can make tall, scrolling is scaled.
@@ -379,6 +206,14 @@ class Viewer {
     return row;
   }
 
+  // Shows a line; one that is not there as soon as it is, and says so until then.
+  seek(index) {
+    this.pending = null;
+    if (index < this.size) this.reveal(index);
+    else { this.pending = index; this.setFollow(false); }
+    this.later();
+  }
+
   reveal(index) {
     this.setFollow(false);
     const top = Math.max(0, index * HEIGHT - this.box.clientHeight / 2);
@@ -407,8 +242,7 @@ class Viewer {
     if (!range) return;
     this.chosen = [Number(range[1]), Number(range[2] || range[1])];
     this.section.scrollIntoView();
-    if (this.chosen[0] <= this.size) this.reveal(this.chosen[0] - 1); else this.pending = this.chosen[0] - 1;
-    this.later();
+    this.seek(this.chosen[0] - 1);
   }
 
   // The log marks each line of a vertex with its number.
@@ -453,37 +287,3 @@ class Viewer {
     setText(this.count, !wanted ? "" : hits.length && hit >= 0 ? `${hit + 1} of ${hits.length}` : found);
   }
 }
-
-const section = document.getElementById("log");
-const viewer = section ? new Viewer(section) : null;
-
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, select, textarea");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const field = document.querySelector("[data-search]");
-  if (field) { event.preventDefault(); field.focus(); field.select?.(); }
-});
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-vertex]");
-  if (link && viewer && Number(link.dataset.attempt) === viewer.attempt && viewer.showVertex(link.dataset.vertex)) event.preventDefault();
-});
-addEventListener("submit", (event) => { if (!event.defaultPrevented) leaving = true; });
-addEventListener("pageshow", () => { leaving = false; });
-// A browser has six connections to a server: pages that nobody looks at hold none.
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) { viewer?.disconnect(); moves?.close(); moves = null; return; }
-  viewer?.connect();
-  hear();
-  soon();
-});
-
-tellTimes();
-hear();
-setInterval(tellTimes, 1000);
-// What no event tells of: workers, deliveries, the steps of a run.
-let beats = 0;
-setInterval(() => {
-  beats += 1;
-  const working = viewer && ["started", "publishing"].includes(viewer.status);
-  if (viewer ? working && !viewer.isOver : beats % 5 === 0) refresh();
-}, 3000);
