@@ -10,7 +10,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setgroups, setresgid, setresuid};
-use port::{Channel, Finish, ToCell, ToWorker};
+use port::{Channel, Finish, Outside, ToCell, ToWorker};
 
 use crate::lock::Inside;
 use crate::{Job, PORT_DESCRIPTOR, lock, mounts, recipe, routes};
@@ -164,6 +164,8 @@ fn work(channel: Channel, job: Job, inside: Result<Inside, String>) -> ! {
     let locked = inside.and_then(|mut inside| {
         if job.is_of_strangers() {
             inside.deepen()?;
+            // A new user namespace gives them anew. They are good for nothing over the network of the one above.
+            routes::lock().map_err(|error| format!("rights over the network: {error}"))?;
         }
         Ok(inside)
     });
@@ -172,7 +174,7 @@ fn work(channel: Channel, job: Job, inside: Result<Inside, String>) -> ! {
         Ok(mut inside) => {
             let finish = recipe::carry_out(&job, &outside);
             if let Err(error) = inside.remove_run() {
-                tracing::warn!(error, "the run's folder stays until the worker starts again");
+                outside.log(&format!("The run's folder stays until the worker starts again: {error}\n"));
             }
             finish
         }

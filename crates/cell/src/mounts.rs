@@ -2,14 +2,12 @@
 //! worker made its working directory. Out: that alone, below a place of its own; everything else of the machine
 //! is read-only. Deliberately absent: the lock, which is the namespace that follows (`lock.rs`).
 
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::ffi::{CStr, CString};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::Mode;
 
 use crate::job::{CELLS, View};
 
@@ -17,13 +15,12 @@ const NONE: Option<&str> = None;
 
 /// Makes them, and answers the cells' folder as it is outside. What runs inside must not have it.
 pub(crate) fn furnish(views: &[View]) -> Result<OwnedFd, String> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let cells = open(".", flags, Mode::empty()).map_err(|error| format!("the cells' folder: {error}"))?;
     for view in views {
         make(&view.source)?;
     }
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .map_err(|error| format!("private mounts: {error}"))?;
+    let cells = apart(c".").map_err(|error| format!("the cells' folder: {error}"))?;
     set(Path::new("/"), libc::MOUNT_ATTR_RDONLY, 0, true)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     tmpfs("/tmp", flags, "mode=755,size=1m")?;
@@ -37,6 +34,21 @@ pub(crate) fn furnish(views: &[View]) -> Result<OwnedFd, String> {
     std::env::set_current_dir("/").map_err(|error| format!("/: {error}"))?;
     nix::unistd::sethostname("slipway").map_err(|error| format!("host name: {error}"))?;
     Ok(cells)
+}
+
+/// A folder through a mount of its own that is attached nowhere: what becomes read-only here stays writable there
+/// (open_tree(2)).
+#[expect(unsafe_code, reason = "open_tree has no wrapper")]
+fn apart(folder: &CStr) -> std::io::Result<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: the path ends with a zero and lives until it returns; what it returns is a descriptor of ours alone.
+    unsafe {
+        let opened = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, folder.as_ptr(), flags);
+        match i32::try_from(opened) {
+            Ok(descriptor) if descriptor >= 0 => Ok(OwnedFd::from_raw_fd(descriptor)),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    }
 }
 
 fn make(folder: &Path) -> Result<(), String> {
