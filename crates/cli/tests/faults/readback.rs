@@ -64,7 +64,7 @@ fn check(bytes: &[u8], digest: &str, size: Option<u64>) -> Result<(), String> {
 /// Manifest, configuration and names in the layers, for people.
 pub(crate) async fn shown(registry: &str, repository: &str, digest: &str) -> String {
     let get = async |path: &str| {
-        let request = reqwest::Client::new().get(format!("http://{registry}/v2/{repository}/{path}"));
+        let request = crate::support::client("").get(format!("http://{registry}/v2/{repository}/{path}"));
         let answer = request.header("accept", "application/vnd.oci.image.manifest.v1+json").send().await;
         answer.expect("the registry answers").bytes().await.expect("all of it")
     };
