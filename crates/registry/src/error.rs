@@ -103,7 +103,7 @@ impl Error {
                 "The registry or something before it is broken: pull by hand and compare.",
             ),
             Self::Damaged(_) => {
-                Failure::service("blob_damaged", message, "Check the disk that they were read from.")
+                Failure::service(Failure::BLOB_DAMAGED, message, "Check the disk that they were read from.")
             }
             Self::Unreachable { .. } => Failure::service(
                 "registry_unreachable",

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::proxy::Held;
+use crate::proxy::{Held, accept};
 use journal::Journal;
 pub use journal::{Asked, Entry as JournalEntry};
 use message::{Request, read_answer, read_request};
@@ -90,17 +90,9 @@ impl FaultProxy {
     /// There is no free port.
     #[must_use]
     pub fn start(upstream: String) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        listener.set_nonblocking(true).expect("a socket option");
-        let listener = TcpListener::from_std(listener).expect("a runtime");
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, upstream.clone(), Arc::clone(&theirs)));
-            }
-        });
+        let (address, task) = accept(move |client| serve(client, upstream.clone(), Arc::clone(&theirs)));
         Self { address, shared, task }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Which request to hold.
 #[derive(Debug, Clone)]
@@ -73,17 +74,9 @@ impl HoldingProxy {
     /// There is no free port.
     #[must_use]
     pub fn start(upstream: String) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        listener.set_nonblocking(true).expect("a socket option");
-        let listener = TcpListener::from_std(listener).expect("a runtime");
         let watched = Arc::<Mutex<Option<Watch>>>::default();
         let theirs = Arc::clone(&watched);
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, upstream.clone(), Arc::clone(&theirs)));
-            }
-        });
+        let (address, task) = accept(move |client| pass(client, upstream.clone(), Arc::clone(&theirs)));
         Self { address, watched, task }
     }
 
@@ -114,6 +107,23 @@ impl Drop for HoldingProxy {
 
 /// Passes a connection on. Requests of one connection come one after the other (HTTP/1.1 without
 /// pipelining), so each one's head begins a read of its own.
+/// Serves whoever connects to a free port of loopback, until the task is aborted.
+pub(crate) fn accept<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> (SocketAddr, JoinHandle<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("a socket option");
+    let listener = TcpListener::from_std(listener).expect("a runtime");
+    let task = tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client));
+        }
+    });
+    (address, task)
+}
+
 async fn pass(client: TcpStream, upstream: String, watched: Arc<Mutex<Option<Watch>>>) {
     let Ok(server) = TcpStream::connect(upstream).await else { return };
     let (mut from_client, mut to_client) = client.into_split();

@@ -139,7 +139,7 @@ async fn play(stage: &mut Stage, draw: Draw) -> Played {
 }
 
 fn keep_log(stage: &Stage, seed: u64) {
-    let file = std::path::Path::new("/tmp").join(format!("slipway-faults-{seed}.log"));
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("slipway-faults-{seed}.log"));
     let journal: String = stage.proxy.journal().iter().map(|entry| format!("{entry:?}\n")).collect();
     std::fs::write(&file, format!("{}\n{journal}", stage.world.log())).unwrap();
     eprintln!("  the service's log and the registry's journal: {}", file.display());

@@ -155,3 +155,27 @@ async fn a_followed_log_ends_with_its_token() {
         tokio::time::timeout(Duration::from_secs(20), rest).await.expect("the stream ends");
     }
 }
+
+/// Nor does a log that is long, and read slowly, come to its end.
+#[tokio::test]
+async fn a_followed_log_ends_with_its_token_also_while_there_is_much_to_tell() {
+    const PIECE: usize = 256 << 10;
+    const PIECES: usize = 160;
+    let world = World::with(Config { ping: Duration::from_millis(5), ..Config::default() }).await;
+    let path = world.submit().await;
+    let leased = world.lease().await;
+    for piece in 0..PIECES {
+        world.log(&leased, i64::try_from(piece * PIECE).unwrap(), &[b'x'; PIECE]).await;
+    }
+    world.fail(&leased, false).await;
+    let reader = client(Some(&token(&world.db, Role::Reader, None).await));
+    let request = reader.get(world.url(&format!("{path}/logs"))).header("accept", "text/event-stream");
+    let mut stream = request.send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some(), "it begins");
+    world.db.execute("DELETE FROM slipway.tokens WHERE role = 'reader'").await;
+    let mut told = 0;
+    while let Ok(Some(part)) = stream.chunk().await {
+        told += part.len();
+    }
+    assert!(told < PIECES * PIECE, "all of it was told: {told} bytes");
+}
