@@ -154,6 +154,7 @@ pub(crate) fn shared_snapshots() -> PathBuf {
 }
 
 /// The folder of one attempt, within the cells' folder.
-pub(crate) fn run_folder(run: RunId, attempt: i32) -> PathBuf {
+#[must_use]
+pub fn run_folder(run: RunId, attempt: i32) -> PathBuf {
     Path::new(RUNS).join(format!("{run}-{attempt}"))
 }

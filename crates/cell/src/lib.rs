@@ -16,7 +16,7 @@ mod sweep;
 
 pub use enter::enter;
 pub use ids::{Ids, IdsError, Range};
-pub use job::{BuildJob, Job, UnpackJob};
+pub use job::{BuildJob, Job, UnpackJob, run_folder};
 pub use maps::{Maps, MapsError};
 pub use spawn::{CellProcess, SpawnError, Spawner};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cell::{Ids, Job, Maps, Spawner};
 use content::Store;
 use database::{Database, LeasedRun};
-use model::{Failure, WorkerId};
+use model::{Failure, RunId, WorkerId};
 use tokio::sync::Notify;
 
 use crate::answers::Means;
@@ -102,6 +102,12 @@ impl House {
     /// The folder of the store that belongs to the cells' root.
     fn cells(&self) -> PathBuf {
         self.config.store.join("cells")
+    }
+
+    /// Whether the folder of an attempt is there, or can't be looked for.
+    pub(crate) fn has_folder(&self, run: RunId, attempt: i32) -> bool {
+        let there = self.cells().join(cell::run_folder(run, attempt)).symlink_metadata();
+        !matches!(there, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// Name of a run's cgroup; the store's id keeps workers of one machine apart.

@@ -138,8 +138,9 @@ async fn build(
         }
     };
     cgroup.remove().await;
-    // A cell that ended by itself has removed its folder; one that was killed has not.
-    if !matches!(outcome, Some(Outcome::Publishing { .. } | Outcome::Succeeded { .. })) {
+    // A cell that ended by itself has removed its folder. One that was killed has not, though its last word may have
+    // been that it is done.
+    if house.has_folder(lease.run, lease.attempt) {
         clear(Arc::clone(house), lease).await;
     }
     outcome
