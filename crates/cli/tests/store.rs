@@ -42,7 +42,8 @@ async fn fifty_runs_share_layers_while_nothing_may_be_kept() {
         assert_eq!(
             (&ended["status"], &ended["attempt"]),
             (&json!("succeeded"), &json!(1)),
-            "{ended}\n{}",
+            "{ended}\n{}\n{}",
+            world.run_log(run).await,
             world.log()
         );
         assert_eq!(world.pull(&format!("shared-{number}"), "1").await.len(), 5);
@@ -160,14 +161,14 @@ async fn reaches(world: &World, series: &str, number: f64) {
     }
 }
 
-/// As the disk does it: nothing else of the file changes.
+/// As the disk does it: nothing else of the file changes. What was changed may be found, and gone, at once.
 fn flip(file: &Path) {
     let file = file.display();
     let script = format!(
         "set -e; size=$(stat -c %s {file}); touch -r {file} /tmp/slipway-flip-$$; \
          byte=$(od -An -tu1 -j $((size / 2)) -N 1 {file}); \
          printf \"\\\\$(printf %o $((byte ^ 1)))\" | dd of={file} bs=1 seek=$((size / 2)) conv=notrunc status=none; \
-         touch -r /tmp/slipway-flip-$$ {file}; rm /tmp/slipway-flip-$$"
+         touch -c -r /tmp/slipway-flip-$$ {file}; rm /tmp/slipway-flip-$$"
     );
     let flipped = Identity::Root.command(Path::new("sh")).args(["-c", &script]).status().unwrap();
     assert!(flipped.success(), "{script}");

@@ -70,6 +70,8 @@ pub(crate) async fn execute(
             Err(failure) => Some(failed(failure, None)),
         };
         if let Some(Outcome::Failed { failure, .. }) = &outcome {
+            let failure = mask.failure(failure.clone());
+            tracing::info!(kind = %failure.kind, message = %failure.message, "attempt failed");
             if failure.kind == Failure::BLOB_DAMAGED {
                 cleaner::drop_damaged(&house, blobs.places()).await;
             }
