@@ -25,7 +25,7 @@ mod walk;
 
 use std::path::Path;
 
-use model::{BuildGraph, BuildNetwork, BuiltImage, Failure, SourceTree};
+use model::{BuildGraph, BuildNetwork, BuiltImage, Failure, RunLimits, SourceTree};
 use port::Outside;
 use sandbox::Runtime;
 use snapshot::Snapshots;
@@ -46,6 +46,8 @@ pub struct Workshop<'a> {
     pub outside: &'a dyn Outside,
     /// What every RUN is given.
     pub network: &'a BuildNetwork,
+    /// What the run may take; somebody else sees to it, but for the size of a file.
+    pub limits: &'a RunLimits,
     /// How many vertices run side by side, at least one.
     pub cores: usize,
     /// Seconds since 1970.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use model::{BuildNetwork, Exec, Failure};
+use model::{BuildNetwork, Exec, Failure, Limit};
 use rustix::fs::FileType;
 use sandbox::{Exit, Network, Process};
 
@@ -92,11 +92,17 @@ impl<'a> Runner<'a> {
             output.write(stream, bytes);
         });
         let last = output.finish();
-        let exit = exit.map_err(|error| self.because_of_the_disk().unwrap_or_else(|| error.failure()))?;
+        let exit =
+            exit.map_err(|error| self.because_of_the_disk(&active).unwrap_or_else(|| error.failure()))?;
         let _ = std::fs::remove_dir_all(&bundle);
         given.clear()?;
         if exit != Exit::Code(0) {
-            return Err(self.because_of_the_disk().unwrap_or_else(|| run_failed(exec, exit, &last)).into());
+            let failed = || {
+                let failed = run_failed(exec, exit, &last);
+                let too_long = self.workshop.limits.file_size.is_some() && is_about_a_files_size(exit, &last);
+                if too_long { Limit::FileSize.failure(self.workshop.limits, &failed.message) } else { failed }
+            };
+            return Err(self.because_of_the_disk(&active).unwrap_or_else(failed).into());
         }
         let root = Root::open(active.root()).map_err(Error::errno("Opening", active.root()))?;
         trusted.clear(&root)?;
@@ -126,6 +132,7 @@ impl<'a> Runner<'a> {
             hostname: HOSTNAME,
             network,
             shown: given.shown.iter().cloned().chain(trusted.shown()).collect(),
+            file_size: self.workshop.limits.file_size,
             resolv_conf: Some(&self.resolv_conf),
             hosts: Some(&self.hosts),
             stop: Some(&self.stop),
@@ -146,11 +153,31 @@ impl<'a> Runner<'a> {
         self.network.get_or_init(ask).clone()
     }
 
-    fn because_of_the_disk(&self) -> Option<Failure> {
-        let space = rustix::fs::statvfs(self.workshop.scratch).ok()?;
-        let full = space.f_bavail.saturating_mul(space.f_frsize) < FULL;
-        full.then(|| disk_full("The command failed, and the worker's disk is full.".to_owned()))
+    /// A full disk is the run's own doing where this step alone has written more than the run may.
+    fn because_of_the_disk(&self, active: &snapshot::Active) -> Option<Failure> {
+        let disk = rustix::fs::statvfs(self.workshop.scratch).ok()?;
+        let no_space = disk.f_bavail.saturating_mul(disk.f_frsize) < FULL;
+        let no_inodes = disk.f_files > 0 && disk.f_favail == 0;
+        if !no_space && !no_inodes {
+            return None;
+        }
+        let (limits, written) = (self.workshop.limits, snapshot::usage(active.written()).unwrap_or_default());
+        let exceeds = |limit: Option<u64>, taken| limit.is_some_and(|limit| taken >= limit);
+        let full = "The command failed, and the worker's disk is full.";
+        Some(match () {
+            () if exceeds(limits.disk, written.bytes) => Limit::Disk.failure(limits, full),
+            () if exceeds(limits.inodes, written.inodes) => Limit::Inodes.failure(limits, full),
+            () => disk_full(full.to_owned()),
+        })
     }
+}
+
+/// The kernel ends who writes beyond it; who ignores that is told, and tells it on.
+fn is_about_a_files_size(exit: Exit, last: &[String]) -> bool {
+    const XFSZ: i32 = 25;
+    exit == Exit::Code(128 + XFSZ)
+        || exit == Exit::Signal(XFSZ)
+        || last.iter().any(|line| line.contains("File too large"))
 }
 
 /// The runtime never mounts through a link that an image brings; what it says then names no image.

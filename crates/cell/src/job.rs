@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use model::{BuildNetwork, BuildSpec, RunId};
+use model::{BuildNetwork, BuildSpec, RunId, RunLimits};
 use port::BaseLayer;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ const RUN: &str = "run";
 const OWN: &str = "own";
 /// There: unpacked layers of images that anybody may have, which only unpacking cells write.
 const BASE: &str = "base";
+
+/// In an attempt's folder: a file for each layer's folder that it made, of its name.
+const LEDGER: &str = "ledger";
 
 /// Among the cells': a folder an attempt.
 pub(crate) const RUNS: &str = "runs";
@@ -35,8 +38,8 @@ pub enum Job {
     /// Removes what runs that were killed left behind, and what an earlier boot unpacked. Only while
     /// no other cell of this store lives.
     Sweep { boot_id: String },
-    /// Removes the folder of one run.
-    Clear { run: RunId, attempt: i32 },
+    /// Removes the folder of one run, and the layers' folders that only it has seen.
+    Clear(Attempt),
     /// Keeps the unpacked layers of all scopes within `limit` bytes, beside cells that use them, and compares
     /// those that were looked at longer ago than `compare_after` with what they had been.
     Clean { boot_id: String, limit: u64, compare_after: Option<Duration> },
@@ -76,6 +79,16 @@ impl View {
     }
 }
 
+/// One attempt of a run, and where it writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub run: RunId,
+    pub attempt: i32,
+    /// Trust scope.
+    pub scope: String,
+    pub boot_id: String,
+}
+
 /// One run, as the cell needs to know it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuildJob {
@@ -94,6 +107,8 @@ pub struct BuildJob {
     pub network: BuildNetwork,
     /// Networks that a RUN does not reach.
     pub unreachable: Vec<IpNet>,
+    /// What it may take. The worker sees to it; the cell needs it to say what a failure was about.
+    pub limits: RunLimits,
 }
 
 impl Job {
@@ -102,9 +117,7 @@ impl Job {
         match self {
             Self::Build(job) => &job.unreachable,
             // They never have a network.
-            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } | Self::Clean { .. } | Self::Unpack(_) => {
-                &[]
-            }
+            Self::Adopt | Self::Sweep { .. } | Self::Clear(_) | Self::Clean { .. } | Self::Unpack(_) => &[],
         }
     }
 
@@ -112,13 +125,13 @@ impl Job {
     pub(crate) fn views(&self) -> Vec<View> {
         let bases = |boot_id: &str, writable| View::new(Path::new(BASES).join(boot_id), BASE, writable);
         match self {
-            Self::Adopt | Self::Sweep { .. } | Self::Clear { .. } | Self::Clean { .. } => {
+            Self::Adopt | Self::Sweep { .. } | Self::Clear(_) | Self::Clean { .. } => {
                 vec![View::new(PathBuf::from("."), "", true)]
             }
             Self::Unpack(job) => vec![bases(&job.boot_id, true)],
             Self::Build(job) => vec![
-                View::new(run_folder(job.run, job.attempt), RUN, true),
-                View::new(Path::new(SNAPSHOTS).join(&job.scope).join(&job.boot_id), OWN, true),
+                View::new(job.place().scratch_in(Path::new("")), RUN, true),
+                View::new(job.place().snapshots_in(Path::new("")), OWN, true),
                 bases(&job.boot_id, false),
             ],
         }
@@ -132,7 +145,7 @@ impl Job {
     /// The folder of its attempt, within the cells' folder.
     pub(crate) fn run_folder(&self) -> Option<PathBuf> {
         let Self::Build(job) = self else { return None };
-        Some(run_folder(job.run, job.attempt))
+        Some(job.place().scratch_in(Path::new("")))
     }
 }
 
@@ -146,6 +159,25 @@ impl BuildJob {
     pub(crate) fn snapshots() -> PathBuf {
         Path::new(CELLS).join(OWN)
     }
+
+    /// Where this attempt writes, as others than its cell see it.
+    fn place(&self) -> Attempt {
+        let Self { run, attempt, scope, boot_id, .. } = self;
+        Attempt { run: *run, attempt: *attempt, scope: scope.clone(), boot_id: boot_id.clone() }
+    }
+}
+
+impl Attempt {
+    /// What only this attempt writes, seen from the cells' folder; removed when it ends.
+    #[must_use]
+    pub fn scratch_in(&self, cells: &Path) -> PathBuf {
+        cells.join(RUNS).join(format!("{}-{}", self.run, self.attempt))
+    }
+
+    /// Unpacked layers of its scope and boot, likewise.
+    pub(crate) fn snapshots_in(&self, cells: &Path) -> PathBuf {
+        cells.join(SNAPSHOTS).join(&self.scope).join(&self.boot_id)
+    }
 }
 
 /// Unpacked layers that all scopes share.
@@ -153,8 +185,7 @@ pub(crate) fn shared_snapshots() -> PathBuf {
     Path::new(CELLS).join(BASE)
 }
 
-/// The folder of one attempt, within the cells' folder.
-#[must_use]
-pub fn run_folder(run: RunId, attempt: i32) -> PathBuf {
-    Path::new(RUNS).join(format!("{run}-{attempt}"))
+/// The names of the layers' folders that an attempt made.
+pub(crate) fn ledger(scratch: &Path) -> PathBuf {
+    scratch.join(LEDGER)
 }

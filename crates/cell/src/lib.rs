@@ -7,6 +7,7 @@ mod ids;
 mod job;
 mod lock;
 mod maps;
+mod measure;
 mod mounts;
 pub mod porch;
 mod recipe;
@@ -16,8 +17,9 @@ mod sweep;
 
 pub use enter::enter;
 pub use ids::{Ids, IdsError, Range};
-pub use job::{BuildJob, Job, UnpackJob, run_folder};
+pub use job::{Attempt, BuildJob, Job, UnpackJob};
 pub use maps::{Maps, MapsError};
+pub use measure::{Taken, measure};
 pub use spawn::{CellProcess, SpawnError, Spawner};
 
 /// The descriptor at which a cell finds its end of the port.

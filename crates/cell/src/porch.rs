@@ -31,7 +31,7 @@ pub const PUBLISHER_USER: &str = "slipway-publisher";
 /// Whose members read the content store: worker and publisher.
 pub const CONTENT_GROUP: &str = "slipway-content";
 /// Controllers of cgroup v1 that are handed over.
-pub const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+pub const CONTROLLERS: [&str; 4] = ["memory", "pids", "cpu", "freezer"];
 
 /// What root could not do.
 #[derive(Debug, thiserror::Error)]

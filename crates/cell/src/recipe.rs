@@ -1,7 +1,7 @@
 //! One run inside its cell, on one screen: source → plan → build.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use port::{Finish, Outside};
 use sandbox::Runtime;
 use snapshot::Snapshots;
 
-use crate::job::{CELLS, run_folder, shared_snapshots};
+use crate::job::{CELLS, ledger, shared_snapshots};
 use crate::{BuildJob, Job, UnpackJob, sweep};
 
 /// Does what the cell was started for.
@@ -26,7 +26,7 @@ pub(crate) fn carry_out(job: &Job, outside: &dyn Outside) -> Finish {
                 Err(failure) => Finish::Failed { failure, revision: None },
             };
         }
-        Job::Clear { run, attempt } => sweep::clear(&Path::new(CELLS).join(run_folder(*run, *attempt))),
+        Job::Clear(attempt) => sweep::clear(Path::new(CELLS), attempt),
         Job::Unpack(job) => unpack(job, outside),
         Job::Build(job) => return build(job, outside),
     };
@@ -42,7 +42,7 @@ fn build(job: &BuildJob, outside: &dyn Outside) -> Finish {
         Ok(image) => Finish::Built { image: Box::new(image), revision },
         Err(failure) => Finish::Failed { failure, revision },
     };
-    if let Err(failure) = sweep::empty(&BuildJob::scratch()) {
+    if let Err(failure) = sweep::empty(&BuildJob::scratch(), &BuildJob::snapshots()) {
         outside.log(&format!("The run's folder stays until the worker starts again: {failure}\n"));
     }
     finish
@@ -78,23 +78,26 @@ fn try_build(
     revision: &mut Option<GitRevision>,
 ) -> Result<BuiltImage, Failure> {
     let scratch = BuildJob::scratch();
+    let ledger = make_folder(ledger(&scratch))?;
     let runtime = Runtime::find(job.runtime.as_deref()).map_err(|error| error.failure())?;
     sandbox::prepare_host(&runtime).map_err(|error| error.failure())?;
     let snapshots = Snapshots::open_above(&BuildJob::snapshots(), &shared_snapshots())
-        .map_err(|error| error.failure())?;
+        .map_err(|error| error.failure())?
+        .recording(&ledger);
 
-    let tree = fetch(&job.spec, outside, &make_folder(&scratch, "context")?)?;
+    let tree = fetch(&job.spec, outside, &make_folder(scratch.join("context"))?)?;
     revision.clone_from(&tree.revision);
     let graph = plan(&job.spec, &tree, outside)?;
     let ignore = source::Ignore::read(&tree.root, &job.spec.dockerfile)?;
 
-    let work = make_folder(&scratch, "build")?;
+    let work = make_folder(scratch.join("build"))?;
     let workshop = Workshop {
         snapshots: &snapshots,
         runtime: &runtime,
         scratch: &work,
         outside,
         network: &job.network,
+        limits: &job.limits,
         cores: job.cores,
         clock: now,
     };
@@ -171,8 +174,7 @@ fn resolve(
     })
 }
 
-fn make_folder(scratch: &Path, name: &str) -> Result<std::path::PathBuf, Failure> {
-    let path = scratch.join(name);
+fn make_folder(path: PathBuf) -> Result<PathBuf, Failure> {
     match std::fs::create_dir_all(&path) {
         Ok(()) => Ok(path),
         Err(error) => Err(Failure::service(

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
+use model::Failure;
 use port::{Channel, Cleaned, Finish, ToCell, ToWorker};
 
 use crate::{Job, Maps, MapsError, PORT_DESCRIPTOR};
@@ -30,6 +31,8 @@ pub enum SpawnError {
     Unshare(String),
     #[error(transparent)]
     Maps(#[from] MapsError),
+    #[error("it can't be put into the run's cgroup: {0}")]
+    Place(io::Error),
 }
 
 impl SpawnError {
@@ -39,6 +42,7 @@ impl SpawnError {
         match self {
             Self::Start(_) => "Look at the machine's memory and process limits.",
             Self::Unshare(_) => "User namespaces must be allowed: see `slipway doctor`.",
+            Self::Place(_) => "Without it the run would have no limits: see `slipway doctor`.",
             Self::Maps(_) => "Install Debian's package `uidmap`; see `slipway doctor`.",
         }
     }
@@ -70,11 +74,17 @@ impl Spawner {
     }
 
     /// Starts a cell, writes its maps and gives it its job. `place` is called with its process id
-    /// while it is still the worker's own: it may be put into a cgroup. Blocks for some milliseconds.
+    /// while it is still the worker's own: it may be put into a cgroup, and if it can't be, ends. Blocks for some
+    /// milliseconds.
     ///
     /// # Errors
     /// The process, its namespaces or its maps can't be made.
-    pub fn spawn(&self, maps: Maps, job: &Job, place: impl FnOnce(u32)) -> Result<CellProcess, SpawnError> {
+    pub fn spawn(
+        &self,
+        maps: Maps,
+        job: &Job,
+        place: impl FnOnce(u32) -> io::Result<()>,
+    ) -> Result<CellProcess, SpawnError> {
         let (ours, theirs) = Channel::pair()?;
         let child = self.start_process(&theirs)?;
         drop(theirs);
@@ -86,7 +96,7 @@ impl Spawner {
             }
             _ => return Err(SpawnError::Unshare("it ended before it said why".to_owned())),
         }
-        place(cell.pid());
+        place(cell.pid()).map_err(SpawnError::Place)?;
         maps.write(cell.pid())?;
         cell.channel.send(&ToCell::Mapped, &[])?;
         let job = serde_json::to_value(job).map_err(io::Error::from)?;
@@ -95,16 +105,27 @@ impl Spawner {
     }
 
     fn start_process(&self, port: &Channel) -> io::Result<Child> {
+        let mut command = self.command("slipway-cell");
+        command.arg("cell").arg(std::process::id().to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+        pass_port(&mut command, port.as_fd().as_raw_fd());
+        self.run(command)
+    }
+
+    /// This program again, in the cells' folder.
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("slipway-cell").arg("cell").arg(std::process::id().to_string());
+        command.arg0(name).current_dir(&self.cells);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         for name in ["RUST_BACKTRACE", "SLIPWAY_LOG"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir(&self.cells);
-        pass_port(&mut command, port.as_fd().as_raw_fd());
+        command
+    }
+
+    /// Starts it from the thread that lives as long as the worker.
+    pub(crate) fn run(&self, command: Command) -> io::Result<Child> {
         let (reply, answer) = channel();
         let gone = || io::Error::other("the spawning thread is gone");
         self.requests.send((command, reply)).map_err(|_| gone())?;
@@ -156,7 +177,7 @@ impl CellProcess {
     ///
     /// # Errors
     /// What the cell said, or that it said nothing.
-    pub fn complete(self) -> Result<(), model::Failure> {
+    pub fn complete(self) -> Result<(), Failure> {
         match self.last_word()? {
             Finish::Done => Ok(()),
             _ => Err(silent()),
@@ -167,14 +188,14 @@ impl CellProcess {
     ///
     /// # Errors
     /// As [`CellProcess::complete`].
-    pub fn cleaned(self) -> Result<Cleaned, model::Failure> {
+    pub fn cleaned(self) -> Result<Cleaned, Failure> {
         match self.last_word()? {
             Finish::Cleaned(cleaned) => Ok(cleaned),
             _ => Err(silent()),
         }
     }
 
-    fn last_word(mut self) -> Result<Finish, model::Failure> {
+    fn last_word(mut self) -> Result<Finish, Failure> {
         let result = loop {
             match self.channel.receive::<ToWorker>() {
                 Ok(Some(packet)) => match packet.message {
@@ -190,8 +211,8 @@ impl CellProcess {
     }
 }
 
-fn silent() -> model::Failure {
-    model::Failure::service("cell_ended", "A cell ended before its work was done.", "See the worker's log.")
+fn silent() -> Failure {
+    Failure::service("cell_ended", "A cell ended before its work was done.", "See the worker's log.")
 }
 
 impl Drop for CellProcess {

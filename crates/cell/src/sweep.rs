@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use model::Failure;
 use nix::unistd::{Uid, chown};
+use snapshot::Snapshots;
 
-use crate::job::{BASES, RUNS, SNAPSHOTS};
+use crate::Attempt;
+use crate::job::{BASES, RUNS, SNAPSHOTS, ledger};
 
 /// Among the cells': what is known of unpacked layers, a folder a boot, in it one a scope.
 const MEASURED: &str = "measured";
@@ -21,12 +23,41 @@ pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
         .map_err(|error| failed("give", folder, &io::Error::from(error)))
 }
 
+/// Removes an attempt's own folder and the layers' folders that nobody else has seen. No process of it may live.
+pub(crate) fn clear(cells: &Path, attempt: &Attempt) -> Result<(), Failure> {
+    let scratch = attempt.scratch_in(cells);
+    forget(&scratch, &attempt.snapshots_in(cells))?;
+    remove(&scratch)
+}
+
+/// The same by the attempt's own cell, when nothing is at work in it any more: at its folder something is mounted.
+pub(crate) fn empty(scratch: &Path, snapshots: &Path) -> Result<(), Failure> {
+    forget(scratch, snapshots)?;
+    for entry in entries(scratch)? {
+        if std::fs::symlink_metadata(&entry).is_ok_and(|meta| meta.is_dir()) {
+            remove(&entry)?;
+        } else {
+            std::fs::remove_file(&entry).map_err(|error| failed("remove", &entry, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn forget(scratch: &Path, snapshots: &Path) -> Result<(), Failure> {
+    let ledger = ledger(scratch);
+    if !ledger.exists() {
+        return Ok(());
+    }
+    let snapshots = Snapshots::open(snapshots).map_err(|error| error.failure())?;
+    snapshots.forget(&ledger).map_err(|error| error.failure())
+}
+
 /// Removes every run's folder, every unpacked folder of another boot, and half-made snapshots.
 pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
-    clear(&cells.join(RUNS))?;
+    remove(&cells.join(RUNS))?;
     for boot in entries(&cells.join(MEASURED))? {
         if boot.file_name().is_none_or(|name| name != boot_id) {
-            clear(&boot)?;
+            remove(&boot)?;
         }
     }
     for scope in entries(&cells.join(SNAPSHOTS))? {
@@ -40,7 +71,7 @@ fn sweep_boots(folder: &Path, boot_id: &str) -> Result<(), Failure> {
         if boot.file_name().is_some_and(|name| name == boot_id) {
             sweep_snapshots(&boot)?;
         } else {
-            clear(&boot)?;
+            remove(&boot)?;
         }
     }
     Ok(())
@@ -68,26 +99,12 @@ pub(crate) fn clean(
 }
 
 fn sweep_snapshots(root: &Path) -> Result<(), Failure> {
-    let snapshots = snapshot::Snapshots::open(root).map_err(|error| error.failure())?;
+    let snapshots = Snapshots::open(root).map_err(|error| error.failure())?;
     snapshots.sweep().map_err(|error| error.failure())
 }
 
-/// Removes a folder and all below; one that is missing is fine.
-pub(crate) fn clear(folder: &Path) -> Result<(), Failure> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", folder, &error)),
-        _ => Ok(()),
-    }
-}
-
-/// Removes all below a folder, at which something may be mounted.
-pub(crate) fn empty(folder: &Path) -> Result<(), Failure> {
-    for entry in entries(folder)? {
-        let is_folder = std::fs::symlink_metadata(&entry).is_ok_and(|meta| meta.is_dir());
-        let removed = if is_folder { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
-        removed.map_err(|error| failed("remove", &entry, &error))?;
-    }
-    Ok(())
+fn remove(folder: &Path) -> Result<(), Failure> {
+    snapshot::remove_folder(folder).map_err(|error| failed("remove", folder, &error))
 }
 
 fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {

@@ -1,6 +1,6 @@
 //! `slipway doctor`: what this host gives for builds, what is missing, and what to do about it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use cell::{Ids, porch};
@@ -178,14 +178,24 @@ fn tun() -> Finding {
 fn cgroups() -> Finding {
     let roots = porch::cgroup_roots();
     let version = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { 2 } else { 1 };
-    if Uid::effective().is_root() && !roots.is_empty() {
-        return Finding::new("cgroups", Level::Ok, format!("version {version}, handed to the worker"), "");
+    let has = |controller: &str| {
+        version == 2
+            || roots.iter().any(|root| root.parent().is_some_and(|parent| parent.ends_with(controller)))
+    };
+    let enough = has("memory") && has("pids");
+    if Uid::effective().is_root() && enough {
+        return Finding::new(
+            "limits",
+            Level::Ok,
+            format!("cgroup version {version}, handed to the worker"),
+            "",
+        );
     }
-    let writable = roots.iter().any(|root| nix::unistd::access(root, nix::unistd::AccessFlags::W_OK).is_ok());
+    let writable = |root: &PathBuf| nix::unistd::access(root, nix::unistd::AccessFlags::W_OK).is_ok();
     let hint = "Start `slipway up` as root, or delegate a cgroup: without one a run has no limits.";
-    match writable {
-        true => Finding::new("cgroups", Level::Ok, format!("version {version}, delegated"), ""),
-        false => Finding::new("cgroups", Level::Weak, "none delegated: runs have no limits", hint),
+    match enough && !roots.is_empty() && roots.iter().all(writable) {
+        true => Finding::new("limits", Level::Ok, format!("cgroup version {version}, delegated"), ""),
+        false => Finding::new("limits", Level::Weak, "limits: none (no cgroup is delegated)", hint),
     }
 }
 

@@ -96,6 +96,9 @@ enum Command {
         /// Process id of the worker.
         worker: u32,
     },
+    /// Says what a run takes of the store; started by the worker, never by hand.
+    #[command(hide = true)]
+    Measure,
     /// Keeps a key and runs ssh with it; started by the worker, never by hand.
     #[command(hide = true)]
     GitSsh {
@@ -175,6 +178,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::GitSsh { worker, address } => Ok(worker::keep_key(worker, &address)),
         Command::Connect { egress, host, port } => Ok(worker::connect(&egress.policy(), &host, port)),
+        Command::Measure => Ok(cell::measure().map(|()| ExitCode::SUCCESS)?),
         Command::Cell { .. } => Ok(ExitCode::FAILURE),
     }
 }

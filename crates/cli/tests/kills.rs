@@ -53,7 +53,7 @@ async fn a_killed_worker_leaves_nothing_and_loses_nothing(identity: Identity) {
         let answer = world.http.get(&run).send().await.unwrap();
         answer.json::<Value>().await.unwrap()["attempt"].as_i64().unwrap()
     };
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while attempt().await < 2 {
         assert!(Instant::now() < deadline, "{}", world.log());
         tokio::time::sleep(Duration::from_millis(100)).await;

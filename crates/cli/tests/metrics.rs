@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "failed",
             "cancelled",
             "timed_out",
+            "handed_back",
             "lost",
             "published",
             "refused",

@@ -100,7 +100,7 @@ async fn a_wrong_credential_of_the_registry_is_told_and_kept_to_the_publisher() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_ends_the_run_that_filled_it_and_the_next_one_succeeds() {
-    let world = World::start_on_small_disk(64).await;
+    let world = World::start_on_small_disk(64, 8192, &[]).await;
     let base = world.base_image();
     let repository = TestRepository::new();
     let git = GitServer::start(&repository);
@@ -116,7 +116,7 @@ async fn a_full_disk_ends_the_run_that_filled_it_and_the_next_one_succeeds() {
     repository.commit_to("fits", &[("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN echo small > /small\n")]);
 
     let failure = failure_of(&world, spec("fills")).await;
-    assert_eq!(failure["kind"], "disk_full", "{failure}");
+    assert_eq!((&failure["kind"], &failure["blame"]), (&json!("disk_limit"), &json!("limits")), "{failure}");
     assert_eq!(failure["location"]["text"], fill, "{failure}");
     let fits = world.build(spec("fits")).await;
     assert_eq!(fits["status"], "succeeded", "what filled the disk is gone: {fits}");

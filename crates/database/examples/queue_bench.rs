@@ -49,7 +49,14 @@ fn new_run() -> NewRun {
 async fn worker(database: &Database) -> WorkerId {
     let id = WorkerId(Uuid::now_v7());
     let store = StoreId(Uuid::now_v7());
-    let new = NewWorker { id, store, name: "bench".to_owned(), platform: Platform::host(), slots: 1 };
+    let new = NewWorker {
+        id,
+        store,
+        name: "bench".to_owned(),
+        platform: Platform::host(),
+        slots: 1,
+        limits: model::WorkerLimits::None,
+    };
     database.register_worker(&new).await.unwrap();
     id
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{
     BuildSpec, BuiltImage, Descriptor, Epoch, Failure, GitRevision, LayerSource, LeaseToken, Platform, RunId,
-    RunStatus, StoreId, WorkerId,
+    RunStatus, StoreId, WorkerId, WorkerLimits,
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -26,6 +26,8 @@ pub struct NewWorker {
     pub platform: Platform,
     /// Runs at the same time, at least 1.
     pub slots: i32,
+    /// Whether its runs have limits.
+    pub limits: WorkerLimits,
 }
 
 /// A run and the lease on it.
@@ -105,6 +107,8 @@ pub enum Outcome {
     },
     Cancelled,
     TimedOut(Failure),
+    /// The worker stops: somebody else has to do it, and this attempt does not count.
+    HandedBack(Failure),
 }
 
 impl PublicationBlob {
@@ -141,12 +145,13 @@ impl Database {
     /// The database is away.
     pub async fn register_worker(&self, new: &NewWorker) -> Result<(), Error> {
         sqlx::query!(
-            "SELECT slipway.register_worker($1, $2, $3, $4, $5)",
+            "SELECT slipway.register_worker($1, $2, $3, $4, $5, $6)",
             new.id.0,
             new.store.0,
             new.name,
             new.platform.to_string(),
-            new.slots
+            new.slots,
+            new.limits.as_str()
         )
         .fetch_one(&self.pool)
         .await?;
@@ -322,6 +327,7 @@ impl Database {
             Outcome::Failed { failure, revision } => ("failed", None, Some(failure), revision.as_ref()),
             Outcome::Cancelled => ("cancelled", None, None, None),
             Outcome::TimedOut(failure) => ("timed_out", None, Some(failure), None),
+            Outcome::HandedBack(failure) => return self.hand_back(run, epoch, token, failure).await,
         };
         let status = sqlx::query_scalar!(
             r#"SELECT slipway.finish($1, $2, $3, $4, $5, $6, $7, $8)::text AS "status!""#,
@@ -333,6 +339,23 @@ impl Database {
             revision.map(to_json).transpose()?,
             image.map(|image| to_json(&image.manifest)).transpose()?,
             image.map(|image| blobs_of(image, scope))
+        );
+        parse(&status.fetch_one(&self.pool).await?)
+    }
+
+    async fn hand_back(
+        &self,
+        run: RunId,
+        epoch: Epoch,
+        token: &LeaseToken,
+        failure: &Failure,
+    ) -> Result<RunStatus, Error> {
+        let status = sqlx::query_scalar!(
+            r#"SELECT slipway.hand_back($1, $2, $3, $4)::text AS "status!""#,
+            run.0,
+            epoch.0,
+            token.0,
+            to_json(failure)?
         );
         parse(&status.fetch_one(&self.pool).await?)
     }

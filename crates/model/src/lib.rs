@@ -13,6 +13,7 @@ mod limits;
 mod network;
 mod platform;
 mod reference;
+mod run_limits;
 mod source;
 mod spec;
 mod ssh;
@@ -42,8 +43,11 @@ pub use limits::{
 pub use network::BuildNetwork;
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference};
+pub use run_limits::{Limit, RunLimits, in_words};
 pub use source::{GitRevision, InvalidSource, SourceSpec, SourceTree, repository_of};
 pub use spec::{BuildSpec, InvalidSpec, MAX_TIMEOUT_SECONDS};
 pub use ssh::SshAddress;
-pub use status::{AttemptOutcome, PublicationStatus, RunStatus, StepKind, StepStatus, VertexResult};
+pub use status::{
+    AttemptOutcome, PublicationStatus, RunStatus, StepKind, StepStatus, VertexResult, WorkerLimits,
+};
 pub use task::{GitHost, Notify, PathFilter, RunEvent, TaskSpec, Trigger, Trust};

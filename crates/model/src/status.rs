@@ -100,6 +100,16 @@ statuses!(
 );
 
 statuses!(
+    /// Whether a worker's runs have limits. `none`: its host gave it no cgroup; `missing`: likewise, and as it was
+    /// to have one, it leases no run.
+    WorkerLimits {
+        Enforced = "enforced",
+        None = "none",
+        Missing = "missing",
+    }
+);
+
+statuses!(
     /// Where a publication stands. `open`: blobs may be announced and pushed; `sealed`: the manifest
     /// is known and may be pushed; the other three are ends.
     PublicationStatus {

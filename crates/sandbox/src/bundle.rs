@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::sys::resource::{Resource, getrlimit};
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
@@ -42,6 +43,9 @@ const MASKED: [&str; 12] = [
 ];
 
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Where memory is short it is the user's process that is killed, not the one that tells of it.
+const OOM_SCORE: i32 = 500;
 
 /// A file or folder of the host, shown read-only in the sandbox.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,11 +90,20 @@ fn process_part(process: &Process<'_>) -> Value {
         "env": process.env,
         "cwd": process.cwd,
         "noNewPrivileges": true,
+        "oomScoreAdj": OOM_SCORE,
+        "rlimits": rlimits(process.file_size),
         "capabilities": {
             "bounding": CAPABILITIES, "effective": held, "permitted": held,
             "inheritable": [], "ambient": [],
         },
     })
+}
+
+/// A limit above the one that this process itself has would be refused.
+fn rlimits(file_size: Option<u64>) -> Vec<Value> {
+    let own = getrlimit(Resource::RLIMIT_FSIZE).map_or(u64::MAX, |(_, hard)| hard);
+    let bound = |size: u64| json!({ "type": "RLIMIT_FSIZE", "soft": size.min(own), "hard": size.min(own) });
+    file_size.map(bound).into_iter().collect()
 }
 
 fn linux_part(process: &Process<'_>) -> Result<Value, Error> {

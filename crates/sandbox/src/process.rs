@@ -32,6 +32,8 @@ pub struct Process<'a> {
     pub network: Network,
     /// Files and folders from outside, each with a place in the root folder to be mounted at.
     pub shown: Vec<Shown>,
+    /// The longest file that it may write, in bytes.
+    pub file_size: Option<u64>,
     /// Shown as `/etc/resolv.conf`.
     pub resolv_conf: Option<&'a Path>,
     /// Shown as `/etc/hosts`.
@@ -57,6 +59,7 @@ impl<'a> Process<'a> {
             resolv_conf: None,
             hosts: None,
             shown: Vec::new(),
+            file_size: None,
             stop: None,
         }
     }

@@ -80,7 +80,14 @@ impl World {
         let worker = WorkerId(Uuid::now_v7());
         let (store, name) = (StoreId(Uuid::now_v7()), "bench".to_owned());
         db.worker
-            .register_worker(&NewWorker { id: worker, store, name, platform: Platform::host(), slots: 1 })
+            .register_worker(&NewWorker {
+                id: worker,
+                store,
+                name,
+                platform: Platform::host(),
+                slots: 1,
+                limits: model::WorkerLimits::None,
+            })
             .await
             .unwrap();
         let bell = Arc::new(Notify::new());

@@ -176,7 +176,7 @@ fn is_ours(id: &OsStr) -> bool {
 }
 
 fn remove_all(folder: &Path) -> Result<(), Error> {
-    gone(std::fs::remove_dir_all(folder)).map_err(Error::at(folder))
+    crate::remove_folder(folder).map_err(Error::at(folder))
 }
 
 fn gone(removed: io::Result<()>) -> io::Result<()> {

@@ -57,9 +57,9 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes `<layers>/<id>/fs` under a name of its own. Names are short: all lowers of a mount have to
-    /// fit into one page.
-    pub(crate) fn new(layers: &Path) -> Result<Self, Error> {
+    /// Makes `<layers>/<id>/fs` under a name of its own, which is first written down in the folder `ledger`: who else
+    /// finds the name there knows whose it is. Names are short: all lowers of a mount have to fit into one page.
+    pub(crate) fn new(layers: &Path, ledger: Option<&Path>) -> Result<Self, Error> {
         let (id, path, hold) = loop {
             let (id, path) = unique(layers)?;
             // None: a cleaner took it for one that nobody uses.
@@ -71,6 +71,10 @@ impl Folder {
             }
         };
         let folder = Self { path, id, hold, kept: false };
+        if let Some(ledger) = ledger {
+            let name = ledger.join(folder.id());
+            std::fs::File::create_new(&name).map_err(Error::at(&name))?;
+        }
         let fs = folder.fs();
         private(&fs).map_err(Error::at(&fs))?;
         std::fs::set_permissions(&fs, std::fs::Permissions::from_mode(0o755)).map_err(Error::at(&fs))?;
@@ -79,6 +83,10 @@ impl Folder {
 
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn fs(&self) -> PathBuf {
@@ -98,10 +106,7 @@ impl Folder {
     /// Keeps the layer's files, and only those.
     pub(crate) fn keep(mut self) -> Result<LayerDir, Error> {
         let work = self.work();
-        match std::fs::remove_dir_all(&work) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::at(&work)(error)),
-            _ => {}
-        }
+        crate::remove_folder(&work).map_err(Error::at(&work))?;
         self.kept = true;
         Ok(LayerDir::held(self.fs(), Arc::clone(&self.hold)))
     }
@@ -112,7 +117,7 @@ impl Drop for Folder {
         if self.kept {
             return;
         }
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if let Err(error) = crate::remove_folder(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "a layer's folder can't be removed");
         }
     }

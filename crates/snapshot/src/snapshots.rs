@@ -1,5 +1,6 @@
 //! All layers below one root, and the names they are found by.
 
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -13,7 +14,7 @@ use crate::folder::{Folder, LayerDir};
 use crate::hold::Hold;
 use crate::mount::Marks;
 use crate::stack::{Active, View};
-use crate::{stubs, sweep, unpack};
+use crate::{Usage, remove_folder, stubs, sweep, unpack, usage};
 
 /// The layers below one root, and those of another one that is only read. Several processes may use it at once.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Snapshots {
     /// Somebody else fills it.
     base: Option<PathBuf>,
     marks: Marks,
+    ledger: Option<PathBuf>,
 }
 
 impl Snapshots {
@@ -35,7 +37,7 @@ impl Snapshots {
         }
         let root = root.canonicalize().map_err(Error::at(root))?;
         stubs::make(&root.join("d"))?;
-        Ok(Self { root, base: None, marks: Marks::of_this_process()? })
+        Ok(Self { root, base: None, marks: Marks::of_this_process()?, ledger: None })
     }
 
     /// Opens `root`, and finds layers below `base` first. What is mounted is named from the folder that holds
@@ -46,6 +48,43 @@ impl Snapshots {
     pub fn open_above(root: &Path, base: &Path) -> Result<Self, Error> {
         let base = base.canonicalize().map_err(Error::at(base))?;
         Ok(Self { base: Some(base), ..Self::open(root)? })
+    }
+
+    /// Writes the name of every folder that is made into `ledger`, a folder, as a file: what a run made is found
+    /// by it while the run lives, and after it was killed.
+    #[must_use]
+    pub fn recording(self, ledger: &Path) -> Self {
+        Self { ledger: Some(ledger.to_owned()), ..self }
+    }
+
+    /// What the folders of a ledger hold by now.
+    ///
+    /// # Errors
+    /// The ledger can't be read.
+    pub fn usage(root: &Path, ledger: &Path) -> io::Result<Usage> {
+        let mut sum = Usage::default();
+        for id in recorded(ledger)? {
+            sum += usage(&root.join("d").join(id))?;
+        }
+        Ok(sum)
+    }
+
+    /// Removes those folders of a ledger that no name leads to: nobody else has seen them. For a run of which no
+    /// process lives. One that is in use has lost its name to a cleaner, which removes it later.
+    ///
+    /// # Errors
+    /// A file can't be removed.
+    pub fn forget(&self, ledger: &Path) -> Result<(), Error> {
+        let named = sweep::named_folders(&self.layers(), &self.folders())?;
+        for id in recorded(ledger).map_err(Error::at(ledger))? {
+            let folder = self.folders().join(&id);
+            if !named.contains(&id)
+                && let Some(_alone) = Hold::alone(&folder)
+            {
+                remove_folder(&folder).map_err(Error::at(&folder))?;
+            }
+        }
+        Ok(())
     }
 
     /// The layer of that name, if it is there.
@@ -59,7 +98,7 @@ impl Snapshots {
     /// # Errors
     /// The archive is another one, is damaged or hostile, or the disk is full. Nothing is kept then.
     pub fn unpack(&self, diff_id: &Digest, tar: impl Read) -> Result<LayerDir, Error> {
-        let folder = Folder::new(&self.folders())?;
+        let folder = Folder::new(&self.folders(), self.ledger.as_deref())?;
         let actual = unpack::unpack(&folder.fs(), self.marks, tar)?;
         if actual != *diff_id {
             return Err(Error::Digest { expected: diff_id.clone(), actual });
@@ -85,7 +124,7 @@ impl Snapshots {
             (false, true) => Some(stubs::layer(&folders, stubs::EMPTY)),
             (false, false) => None,
         };
-        let folder = Folder::new(&folders)?;
+        let folder = Folder::new(&folders, self.ledger.as_deref())?;
         if let Some(base) = lowers.first() {
             like(base.path(), &folder.fs())?;
         }
@@ -178,6 +217,15 @@ fn named(root: &Path, diff_id: &Digest) -> Option<LayerDir> {
         hold.touch();
         LayerDir::held(fs, Arc::new(hold))
     })
+}
+
+/// The names in a ledger; one that is not there has none.
+fn recorded(ledger: &Path) -> io::Result<Vec<OsString>> {
+    match std::fs::read_dir(ledger) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+    }
 }
 
 /// The root of a stack is its uppermost folder, so that has to look like the base's.

@@ -35,6 +35,12 @@ impl Active {
         self.mount.path()
     }
 
+    /// Where what is written lies.
+    #[must_use]
+    pub fn written(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Unmounts and keeps the new layer.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ fn publish(layers: &Path, name: &str, folders: &[&str], files: &[&str]) -> Resul
     if target.is_dir() {
         return Ok(());
     }
-    let new = Folder::new(layers)?;
+    let new = Folder::new(layers, None)?;
     for folder in folders {
         let path = new.fs().join(folder);
         DirBuilder::new().mode(0o755).create(&path).map_err(Error::at(&path))?;

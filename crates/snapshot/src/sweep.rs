@@ -38,6 +38,11 @@ pub(crate) fn sweep(folders: &Path, places: &Path, layers: &Path) -> Result<(), 
     Ok(())
 }
 
+/// The folders that names lead to.
+pub(crate) fn named_folders(layers: &Path, folders: &Path) -> Result<HashSet<OsString>, Error> {
+    Ok(list(layers)?.iter().filter_map(|name| named(name, folders)).collect())
+}
+
 /// The folder that a name leads to, if both are whole.
 fn named(name: &Path, folders: &Path) -> Option<OsString> {
     let hex = name.file_name()?.to_str()?;
@@ -55,6 +60,6 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn remove(path: &Path) -> Result<(), Error> {
     let folder = path.symlink_metadata().map_err(Error::at(path))?.is_dir();
-    let removed = if folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let removed = if folder { crate::remove_folder(path) } else { std::fs::remove_file(path) };
     removed.map_err(Error::at(path))
 }

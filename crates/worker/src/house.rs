@@ -4,18 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cell::{Ids, Job, Maps, Spawner};
+use cell::{Attempt, Ids, Job, Maps, Spawner, Taken};
 use content::Store;
 use database::{Database, LeasedRun};
-use model::{Failure, RunId, WorkerId};
+use model::{Failure, WorkerId, WorkerLimits};
 use tokio::sync::Notify;
 
 use crate::answers::Means;
+use crate::cgroup::{Cgroups, RunCgroup};
+use crate::disk::Disk;
+use crate::limits::Limits;
 use crate::metrics::METRICS;
 use crate::pull::Pulls;
 use crate::ssh::Starter;
 use crate::unpack::Unpacker;
-use crate::{Config, Error, cgroup};
+use crate::{Config, Error};
 
 /// Store, database, clients and the thread that starts cells.
 pub(crate) struct House {
@@ -26,6 +29,9 @@ pub(crate) struct House {
     pub(crate) http: egress::Client,
     pub(crate) pulls: Arc<Pulls>,
     pub(crate) boot_id: String,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) limits: Limits,
+    pub(crate) disk: Arc<Disk>,
     /// Rung when there may be a run to lease.
     pub(crate) work: Notify,
     /// Rung when the next heartbeat should not wait.
@@ -44,7 +50,11 @@ pub(crate) struct Cells {
 
 impl Cells {
     /// For a run, or for what a run needs.
-    pub(crate) fn spawn(&self, job: &Job, place: impl FnOnce(u32)) -> Result<cell::CellProcess, Failure> {
+    pub(crate) fn spawn(
+        &self,
+        job: &Job,
+        place: impl FnOnce(u32) -> std::io::Result<()>,
+    ) -> Result<cell::CellProcess, Failure> {
         self.spawn_with(Maps::of_cell(self.ids), job, place)
     }
 
@@ -52,7 +62,7 @@ impl Cells {
         &self,
         maps: Maps,
         job: &Job,
-        place: impl FnOnce(u32),
+        place: impl FnOnce(u32) -> std::io::Result<()>,
     ) -> Result<cell::CellProcess, Failure> {
         let _timer = METRICS.cell_start.start_timer();
         self.spawner.spawn(maps, job, place).map_err(|error| {
@@ -78,6 +88,7 @@ impl House {
             boot_id: boot_id.clone(),
             cores: config.cores,
             turns: Arc::default(),
+            cgroup: None,
         };
         let house = Self {
             worker: WorkerId(uuid::Uuid::now_v7()),
@@ -87,6 +98,9 @@ impl House {
                 .map_err(|error| error.failure())?,
             pulls: Arc::default(),
             boot_id,
+            cgroups: Cgroups::of_host(),
+            limits: Limits::on_this_host(&config.limits, config.slots, &config.store),
+            disk: Arc::default(),
             work: Notify::new(),
             beat: Notify::new(),
             spawning,
@@ -105,8 +119,8 @@ impl House {
     }
 
     /// Whether the folder of an attempt is there, or can't be looked for.
-    pub(crate) fn has_folder(&self, run: RunId, attempt: i32) -> bool {
-        let there = self.cells().join(cell::run_folder(run, attempt)).symlink_metadata();
+    pub(crate) fn has_folder(&self, attempt: &Attempt) -> bool {
+        let there = attempt.scratch_in(&self.cells()).symlink_metadata();
         !matches!(there, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
     }
 
@@ -116,15 +130,43 @@ impl House {
     }
 
     /// Starts a cell for a run.
-    pub(crate) fn spawn(&self, job: &Job, place: impl FnOnce(u32)) -> Result<cell::CellProcess, Failure> {
+    pub(crate) fn spawn(
+        &self,
+        job: &Job,
+        place: impl FnOnce(u32) -> std::io::Result<()>,
+    ) -> Result<cell::CellProcess, Failure> {
         self.spawning.spawn(job, place)
     }
 
-    /// What answers need.
-    pub(crate) fn means(&self) -> Means {
+    /// Whether its runs have limits.
+    pub(crate) fn bounds(&self) -> WorkerLimits {
+        match (self.cgroups.bound_runs(), self.config.limits.required) {
+            (true, _) => WorkerLimits::Enforced,
+            (false, false) => WorkerLimits::None,
+            (false, true) => WorkerLimits::Missing,
+        }
+    }
+
+    /// Whether runs may be leased here.
+    pub(crate) fn may_lease(&self) -> bool {
+        self.bounds() != WorkerLimits::Missing
+    }
+
+    /// What a run takes of the store by now.
+    pub(crate) fn measure(
+        &self,
+        cell: u32,
+        attempt: &Attempt,
+        processes: Vec<u32>,
+    ) -> std::io::Result<Taken> {
+        self.spawning.spawner.measure(cell, attempt, processes)
+    }
+
+    /// What answers to a run need.
+    pub(crate) fn means(&self, cgroup: &Arc<RunCgroup>) -> Means {
         let (store, pulls) = (Arc::clone(&self.store), Arc::clone(&self.pulls));
         let (database, http, ssh) = (self.database.clone(), self.http.clone(), self.ssh.clone());
-        Means { store, database, http, pulls, ssh, unpacker: self.unpacker.clone() }
+        Means { store, database, http, pulls, ssh, unpacker: self.unpacker.placed_in(cgroup) }
     }
 
     /// Keeps what is unpacked within bounds; blocks while it does.
@@ -134,17 +176,19 @@ impl House {
         compare_after: Option<Duration>,
     ) -> Result<port::Cleaned, Failure> {
         let job = Job::Clean { boot_id: self.boot_id.clone(), limit, compare_after };
-        self.spawn(&job, |_| {})?.cleaned()
+        self.spawn(&job, |_| Ok(()))?.cleaned()
     }
 
     fn sweep(&self) -> Result<(), Error> {
-        cgroup::sweep(&self.store.id().to_string());
+        self.cgroups.sweep(&self.store.id().to_string());
         let cells = self.cells();
         if self.is_ours(&cells)? {
-            self.spawning.spawn_with(Maps::with_own(self.spawning.ids), &Job::Adopt, |_| {})?.complete()?;
+            let adopted =
+                self.spawning.spawn_with(Maps::with_own(self.spawning.ids), &Job::Adopt, |_| Ok(()));
+            adopted?.complete()?;
         }
         let sweep = Job::Sweep { boot_id: self.boot_id.clone() };
-        self.spawn(&sweep, |_| {})?.complete()?;
+        self.spawn(&sweep, |_| Ok(()))?.complete()?;
         Ok(())
     }
 

@@ -5,11 +5,14 @@ mod answers;
 mod cgroup;
 mod cleaner;
 mod desk;
+mod disk;
 mod fetch;
 mod git;
+mod guard;
 mod heartbeat;
 mod house;
 mod lease;
+mod limits;
 mod log;
 mod metrics;
 mod network;
@@ -24,6 +27,7 @@ mod turns;
 mod unpack;
 mod vertices;
 
+pub use limits::LimitOptions;
 pub use ssh::{connect, keep_key};
 
 use std::path::PathBuf;
@@ -32,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use broker::Broker;
 use database::{Database, Hint, NewWorker};
-use model::{BuildNetwork, Failure, Platform};
+use model::{BuildNetwork, Failure, Platform, WorkerLimits};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,6 +69,10 @@ pub struct Config {
     /// What the store may take of its disk.
     pub quota: content::Quota,
     pub cleaning: Cleaning,
+    /// What one run may take.
+    pub limits: LimitOptions,
+    /// How long runs under way may take to end when the worker is to stop.
+    pub drain: Duration,
 }
 
 /// When the store is cleaned. The defaults are the documented ones; tests shorten them.
@@ -81,6 +89,15 @@ impl Default for Cleaning {
     }
 }
 
+/// How a worker is told to stop.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Lease nothing more, and stop when the last run has ended; after [`Config::drain`] those left are handed back.
+    pub drain: CancellationToken,
+    /// Do not wait any longer.
+    pub now: CancellationToken,
+}
+
 /// Why a worker can't start. Everything later is a run's failure, or is waited out.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -89,31 +106,55 @@ pub struct Error(#[from] pub Failure);
 /// Polling alone is sufficient; a notification only makes it sooner.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Leases and executes runs until `stop`, then hands back what it holds.
+/// Leases and executes runs until it is told to stop; what has not ended in time then is handed back.
 ///
 /// # Errors
 /// The store is in use or unusable, or this host can't make cells.
-pub async fn run(config: Config, database: Database, stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(config: Config, database: Database, stop: Stop) -> Result<(), Error> {
     std::sync::LazyLock::force(&METRICS);
     let opened = database.clone();
     let house = tokio::task::spawn_blocking(move || House::open(config, opened)).await;
     let house = Arc::new(house.map_err(|error| Failure::service("internal", error.to_string(), ""))??);
-    register(&house, &stop).await;
+    register(&house, &stop.drain).await;
 
     let holding = Arc::new(Holding::default());
     let heart = CancellationToken::new();
     let beating = tokio::spawn(heartbeat::beat(Arc::clone(&house), Arc::clone(&holding), heart.clone()));
+    let watching = tokio::spawn(disk::watch(Arc::clone(&house), heart.clone()));
     let listening = tokio::spawn(listen(Arc::clone(&house)));
     let cleaning = tokio::spawn(cleaner::clean(Arc::clone(&house), heart.clone()));
     let sessions = TaskTracker::new();
-    lease_until(&house, &holding, &sessions, &stop).await;
+    let hand_back = CancellationToken::new();
+    if house.may_lease() {
+        lease_until(&house, &holding, &sessions, &stop.drain, &hand_back).await;
+    } else {
+        stop.drain.cancelled().await;
+    }
     sessions.close();
+    drain(&sessions, house.config.drain, &stop.now).await;
+    hand_back.cancel();
     sessions.wait().await;
     listening.abort();
     heart.cancel();
-    let _ = beating.await;
-    let _ = cleaning.await;
+    let _ = tokio::join!(beating, watching, cleaning);
     Ok(())
+}
+
+/// Waits for the runs under way, but no longer than it may.
+async fn drain(sessions: &TaskTracker, limit: Duration, now: &CancellationToken) {
+    if sessions.is_empty() {
+        return;
+    }
+    tracing::info!(
+        runs = sessions.len(),
+        seconds = limit.as_secs(),
+        "no run is leased any more, those under way go on"
+    );
+    tokio::select! {
+        () = sessions.wait() => {}
+        () = tokio::time::sleep(limit) => tracing::warn!(runs = sessions.len(), "runs are handed back: their time is over"),
+        () = now.cancelled() => tracing::warn!(runs = sessions.len(), "runs are handed back: told to stop at once"),
+    }
 }
 
 async fn register(house: &House, stop: &CancellationToken) {
@@ -123,7 +164,17 @@ async fn register(house: &House, stop: &CancellationToken) {
         name: house.config.name.clone(),
         platform: Platform::host(),
         slots: i32::try_from(house.config.slots).unwrap_or(i32::MAX),
+        limits: house.bounds(),
     };
+    match new.limits {
+        WorkerLimits::Enforced => tracing::info!(limits = ?house.limits.run, "each run has limits"),
+        WorkerLimits::None => tracing::warn!("limits: none: no cgroup was handed to this worker"),
+        WorkerLimits::Missing => {
+            tracing::error!(
+                "limits: none, but they are required: no run is leased here; see `slipway doctor`"
+            );
+        }
+    }
     while let Err(error) = house.database.register_worker(&new).await {
         tracing::warn!(%error, "the worker waits for the database");
         tokio::select! {
@@ -139,6 +190,7 @@ async fn lease_until(
     holding: &Arc<Holding>,
     sessions: &TaskTracker,
     stop: &CancellationToken,
+    hand_back: &CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(house.config.slots as usize));
     loop {
@@ -152,7 +204,8 @@ async fn lease_until(
             Ok(Some(leased)) => {
                 METRICS.lease.observe(began.elapsed().as_secs_f64());
                 METRICS.queue_wait.observe(leased.waited.as_secs_f64());
-                let session = session::execute(Arc::clone(house), Arc::clone(holding), leased, stop.clone());
+                let session =
+                    session::execute(Arc::clone(house), Arc::clone(holding), leased, hand_back.clone());
                 sessions.spawn(async move {
                     session.await;
                     drop(permit);

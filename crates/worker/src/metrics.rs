@@ -79,7 +79,7 @@ impl Metrics {
     fn new() -> Self {
         let made = Self::make().expect("the names of metrics are unique");
         // A counter that is not there can't be seen to grow.
-        for outcome in ["handed_on", "failed", "cancelled", "timed_out", "lost"] {
+        for outcome in ["handed_on", "failed", "cancelled", "timed_out", "handed_back", "lost"] {
             for blame in if outcome == "failed" { &["user", "limits", "service"][..] } else { &["none"] } {
                 made.attempts.with_label_values(&[outcome, *blame]);
             }
@@ -205,6 +205,7 @@ impl Metrics {
             Some(Outcome::Publishing { .. } | Outcome::Succeeded { .. }) => ("handed_on", "none"),
             Some(Outcome::Cancelled) => ("cancelled", "none"),
             Some(Outcome::TimedOut(_)) => ("timed_out", "none"),
+            Some(Outcome::HandedBack(_)) => ("handed_back", "none"),
             Some(Outcome::Failed { failure, .. }) => ("failed", failure.blame.as_str()),
         };
         self.attempts.with_label_values(&[outcome, blame]).inc();

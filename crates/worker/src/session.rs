@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cell::{BuildJob, CellProcess, Job};
+use cell::{Attempt, BuildJob, CellProcess, Job};
 use content::Holder;
 use database::{LeasedRun, Outcome, Verdict};
 use failpoint::Point;
@@ -19,6 +19,7 @@ use crate::answers::{Answers, out_of_order};
 use crate::cgroup::RunCgroup;
 use crate::cleaner;
 use crate::desk::{Desk, Granted, Preflight};
+use crate::guard::Guard;
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
@@ -32,12 +33,12 @@ pub(crate) const IN_FLIGHT: usize = 64;
 /// A message with what goes beside it, and the place of the question that it answers.
 pub(crate) type Reply = (ToCell, Vec<OwnedFd>, Arc<OwnedSemaphorePermit>);
 
-/// Executes one run from its lease to its end.
+/// Executes one run from its lease to its end, or until it has to be handed back.
 pub(crate) async fn execute(
     house: Arc<House>,
     holding: Arc<Holding>,
     leased: LeasedRun,
-    stop: CancellationToken,
+    hand_back: CancellationToken,
 ) {
     let span = tracing::info_span!("run", run = %leased.run, attempt = leased.attempt);
     async move {
@@ -57,7 +58,11 @@ pub(crate) async fn execute(
         let granted = tokio::select! {
             granted = desk.grant(&leased.spec) => granted,
             verdict = hold.ended() => return end_early(&house, &lease, &leased, verdict).await,
-            () = stop.cancelled() => Err(stopped()),
+            () = hand_back.cancelled() => {
+                let outcome = Outcome::HandedBack(stopped());
+                METRICS.ended(Some(&outcome));
+                return finish(&house, &lease, &leased.scope, &outcome).await;
+            }
         };
         METRICS.grant.observe(began.elapsed().as_secs_f64());
         let mask = granted.as_ref().map(|granted| mask_of(&granted.secrets)).unwrap_or_default();
@@ -65,7 +70,7 @@ pub(crate) async fn execute(
         let outcome = match granted {
             Ok(granted) => {
                 let work = Work { leased: &leased, lease: &lease, blobs: &blobs };
-                build(&house, work, granted, &hold, &told, &stop).await
+                build(&house, work, granted, &hold, &told, &hand_back).await
             }
             Err(failure) => Some(failed(failure, None)),
         };
@@ -76,6 +81,9 @@ pub(crate) async fn execute(
                 cleaner::drop_damaged(&house, blobs.places()).await;
             }
             told.log.write(format!("error: {failure}\n")).await;
+        }
+        if let Some(Outcome::HandedBack(failure)) = &outcome {
+            told.log.write(format!("{} {}\n", failure.message, failure.hint)).await;
         }
         drop(told);
         writers.finish().await;
@@ -119,33 +127,51 @@ async fn build(
     granted: Granted,
     hold: &Hold,
     told: &Told,
-    stop: &CancellationToken,
+    hand_back: &CancellationToken,
 ) -> Option<Outcome> {
     let Work { leased, lease, blobs } = work;
     let job = match job_of(house, leased) {
         Ok(job) => job,
         Err(failure) => return Some(failed(failure, None)),
     };
-    let cgroup = RunCgroup::make(&house.cgroup_name(leased));
-    let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), cgroup).await;
-    let (cgroup, outcome) = match spawned {
-        (cgroup, Err(failure)) => (cgroup, Some(failed(failure, None))),
-        (cgroup, Ok(cell)) => {
+    let cgroup = match house.cgroups.make(&house.cgroup_name(leased), &house.limits.run) {
+        Ok(cgroup) => Arc::new(cgroup),
+        Err(error) => return Some(failed(no_limits(&error), None)),
+    };
+    let attempt = attempt_of(house, leased);
+    let watched = house.disk.watch(attempt.clone(), Arc::clone(&cgroup));
+    let guard = Guard::over(watched, Arc::clone(&cgroup), house.limits, &leased.spec.dockerfile);
+    let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), Arc::clone(&cgroup)).await;
+    let outcome = match spawned {
+        Err(failure) => Some(failed(failure, None)),
+        Ok(cell) => {
+            guard.started(cell.pid());
             let preflight = granted.preflight.clone();
-            let (means, blobs) = (house.means(), Arc::clone(blobs));
+            let (means, blobs) = (house.means(&cgroup), Arc::clone(blobs));
             let answers = Answers::new(means, leased.clone(), lease.clone(), blobs, granted, cell.pid());
-            let outcome = converse(cell.channel(), answers, preflight, hold, told, stop).await;
+            let outcome = converse(cell.channel(), answers, preflight, hold, told, &guard, hand_back).await;
+            guard.stopping();
             end(cell).await;
-            (cgroup, outcome)
+            outcome
         }
     };
+    let outcome = match outcome {
+        Some(Outcome::Failed { failure, revision }) => Some(failed(guard.explain(failure), revision)),
+        outcome => outcome,
+    };
+    drop(guard);
     cgroup.remove().await;
     // A cell that ended by itself has removed its folder. One that was killed has not, though its last word may have
     // been that it is done.
-    if house.has_folder(lease.run, lease.attempt) {
-        clear(Arc::clone(house), lease).await;
+    if house.has_folder(&attempt) {
+        clear(Arc::clone(house), attempt).await;
     }
     outcome
+}
+
+fn attempt_of(house: &House, leased: &LeasedRun) -> Attempt {
+    let (scope, boot_id) = (leased.scope.clone(), house.boot_id.clone());
+    Attempt { run: leased.run, attempt: leased.attempt, scope, boot_id }
 }
 
 fn job_of(house: &House, leased: &LeasedRun) -> Result<BuildJob, Failure> {
@@ -159,23 +185,18 @@ fn job_of(house: &House, leased: &LeasedRun) -> Result<BuildJob, Failure> {
         runtime: house.config.runtime.clone(),
         network: house.config.network.clone(),
         unreachable: house.config.policy.unreachable().map_err(|error| error.failure())?,
+        limits: house.limits.run,
     })
 }
 
-async fn spawn(house: Arc<House>, job: Job, cgroup: RunCgroup) -> (RunCgroup, Result<CellProcess, Failure>) {
-    let spawned = tokio::task::spawn_blocking(move || {
-        let cell = house.spawn(&job, |pid| cgroup.place(pid));
-        (cgroup, cell)
-    });
-    match spawned.await {
-        Ok(spawned) => spawned,
-        Err(error) => (RunCgroup::none(), Err(Failure::service("internal", error.to_string(), ""))),
-    }
+async fn spawn(house: Arc<House>, job: Job, cgroup: Arc<RunCgroup>) -> Result<CellProcess, Failure> {
+    let spawned = tokio::task::spawn_blocking(move || house.spawn(&job, |pid| cgroup.place(pid)));
+    spawned.await.unwrap_or_else(|error| Err(Failure::service("internal", error.to_string(), "")))
 }
 
-async fn clear(house: Arc<House>, lease: &Lease) {
-    let job = Job::Clear { run: lease.run, attempt: lease.attempt };
-    let cleared = tokio::task::spawn_blocking(move || house.spawn(&job, |_| {})?.complete());
+async fn clear(house: Arc<House>, attempt: Attempt) {
+    let job = Job::Clear(attempt);
+    let cleared = tokio::task::spawn_blocking(move || house.spawn(&job, |_| Ok(()))?.complete());
     if let Ok(Err(failure)) = cleared.await {
         tracing::warn!(%failure, "the run's folder stays until the worker's next start");
     }
@@ -188,14 +209,16 @@ async fn converse(
     preflight: Preflight,
     hold: &Hold,
     told: &Told,
-    stop: &CancellationToken,
+    guard: &Guard,
+    hand_back: &CancellationToken,
 ) -> Option<Outcome> {
     let answers = Arc::new(answers);
     let outcome = tokio::select! {
-        outcome = serve(channel, &answers, hold, told) => outcome,
+        outcome = serve(channel, &answers, hold, told, guard) => outcome,
         verdict = hold.ended() => verdict_outcome(verdict, &answers.leased),
         failure = refused(preflight) => Some(failed(failure, None)),
-        () = stop.cancelled() => Some(failed(stopped(), None)),
+        failure = guard.exceeded() => Some(failed(failure, answers.found())),
+        () = hand_back.cancelled() => Some(Outcome::HandedBack(stopped())),
     };
     answers.end();
     outcome
@@ -203,7 +226,13 @@ async fn converse(
 
 /// Answers the cell until it ends. One that does not read what it asked for is answered nothing more: each question
 /// has a place until its answer is sent and its stream ended.
-async fn serve(channel: Arc<Channel>, answers: &Arc<Answers>, hold: &Hold, told: &Told) -> Option<Outcome> {
+async fn serve(
+    channel: Arc<Channel>,
+    answers: &Arc<Answers>,
+    hold: &Hold,
+    told: &Told,
+    guard: &Guard,
+) -> Option<Outcome> {
     let mut packets = read(Arc::clone(&channel));
     let replies = write(channel);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
@@ -228,6 +257,7 @@ async fn serve(channel: Arc<Channel>, answers: &Arc<Answers>, hold: &Hold, told:
             }
             Some(Packet { message: ToWorker::Log { lines }, .. }) => told.log.write(lines).await,
             Some(Packet { message: ToWorker::Vertex(event), .. }) => {
+                guard.hear(&event);
                 if let VertexEvent::Started(_) = event {
                     failpoint::pass(Point::WorkerVertexStarted).await;
                 }
@@ -338,8 +368,16 @@ pub(crate) fn died() -> Failure {
 pub(crate) fn stopped() -> Failure {
     Failure::service(
         "worker_stopped",
-        "The worker was stopped.",
-        "The run is tried again while it has attempts left.",
+        "The worker was stopped, and the run is handed back.",
+        "It starts anew on the next worker; this attempt does not count.",
+    )
+}
+
+fn no_limits(error: &std::io::Error) -> Failure {
+    Failure::service(
+        "cgroup_failed",
+        format!("The run's cgroup can't be made: {error}."),
+        "A run does not start without its limits: see `slipway doctor` on the worker.",
     )
 }
 
@@ -351,6 +389,11 @@ async fn finish(house: &House, lease: &Lease, scope: &str, outcome: &Outcome) {
             Ok(status) => {
                 failpoint::pass(Point::WorkerAfterFinish).await;
                 tracing::info!(%status, "run handed on");
+                return;
+            }
+            // Nobody waits for a worker that stops: the lease runs out.
+            Err(error) if error.is_unavailable() && matches!(outcome, Outcome::HandedBack(_)) => {
+                tracing::warn!(%error, "the run could not be handed back");
                 return;
             }
             Err(error) if error.is_unavailable() => {

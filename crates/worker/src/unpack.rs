@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::out_of_order;
+use crate::cgroup::RunCgroup;
 use crate::house::Cells;
 use crate::session::{IN_FLIGHT, Reply, died, end, read, stopped, write};
 use crate::turns::Turns;
@@ -25,9 +26,16 @@ pub(crate) struct Unpacker {
     pub(crate) boot_id: String,
     pub(crate) cores: usize,
     pub(crate) turns: Arc<Turns<Digest>>,
+    /// Of the run that asks: what its layers take to unpack is the run's.
+    pub(crate) cgroup: Option<Arc<RunCgroup>>,
 }
 
 impl Unpacker {
+    /// The same for a run of which this is the cgroup.
+    pub(crate) fn placed_in(&self, cgroup: &Arc<RunCgroup>) -> Self {
+        Self { cgroup: Some(Arc::clone(cgroup)), ..self.clone() }
+    }
+
     /// Returns when all of them are there. `fetch` has a layer's blob.
     ///
     /// # Errors
@@ -54,8 +62,9 @@ impl Unpacker {
         }
         let (boot_id, cores) = (self.boot_id.clone(), self.cores);
         let job = Job::Unpack(UnpackJob { layers: layers.clone(), boot_id, cores });
-        let cells = self.cells.clone();
-        let cell = tokio::task::spawn_blocking(move || cells.spawn(&job, |_| {})).await;
+        let (cells, cgroup) = (self.cells.clone(), self.cgroup.clone());
+        let place = move |pid| cgroup.map_or(Ok(()), |cgroup| cgroup.place(pid));
+        let cell = tokio::task::spawn_blocking(move || cells.spawn(&job, place)).await;
         let cell = cell.map_err(|error| Failure::service("internal", error.to_string(), ""))??;
         let mut packets = read(cell.channel());
         let replies = write(cell.channel());

@@ -20,7 +20,7 @@ mod registry;
 mod render;
 mod runs;
 mod service;
-mod shared;
+pub(crate) mod shared;
 mod steps;
 mod task;
 mod token;

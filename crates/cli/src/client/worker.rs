@@ -30,11 +30,19 @@ async fn list(reach: &ReachArgs) -> Result<u8, ClientError> {
     let row = |worker: &Worker| {
         let state = if worker.is_alive { "alive" } else { "gone" };
         let runs: Vec<_> = worker.runs.iter().map(|run| run.id.to_string()).collect();
-        let Worker { name, platform, slots, seen_at, .. } = worker;
+        let Worker { name, platform, slots, limits, seen_at, .. } = worker;
         let slots = format!("{} of {slots}", runs.len());
-        [name.clone(), state.into(), platform.clone(), slots, when(*seen_at), runs.join("\n")]
+        [
+            name.clone(),
+            state.into(),
+            platform.clone(),
+            slots,
+            limits.to_string(),
+            when(*seen_at),
+            runs.join("\n"),
+        ]
     };
-    let header = ["NAME", "STATE", "PLATFORM", "BUSY", "SEEN", "RUNS"];
+    let header = ["NAME", "STATE", "PLATFORM", "BUSY", "LIMITS", "SEEN", "RUNS"];
     print_list(reach.json, &list.workers, header, row, "There are no workers.");
     Ok(0)
 }

@@ -5,6 +5,7 @@ pub(crate) mod build_network;
 pub(crate) mod egress;
 pub(crate) mod first_token;
 pub(crate) mod keeping;
+pub(crate) mod limits;
 pub(crate) mod migrate;
 pub(crate) mod publisher;
 pub(crate) mod scrape;
@@ -60,6 +61,20 @@ impl RoleArgs {
         }
         Ok(())
     }
+
+    /// Told by SIGTERM; by SIGINT too, unless a parent passes on what it is told: ^C reaches all at once.
+    pub(crate) fn stop_signals(&self) -> anyhow::Result<StopSignals> {
+        StopSignals::listen(self.parent.is_none())
+    }
+}
+
+/// What a process is told by signals.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StopSignals {
+    /// The first: to stop.
+    pub(crate) stop: CancellationToken,
+    /// The second: not to wait for anything.
+    pub(crate) now: CancellationToken,
 }
 
 /// A runtime for one command.
@@ -67,19 +82,26 @@ pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
 }
 
-/// Cancelled by SIGTERM or SIGINT.
-pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-        stopped.cancel();
-    });
-    Ok(stop)
+impl StopSignals {
+    /// Listens from now on. An interrupt that does not count is ignored.
+    pub(crate) fn listen(interrupt_counts: bool) -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let told = Self::default();
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let signals = told.clone();
+        tokio::spawn(async move {
+            for (token, word) in [(signals.stop, "stopping"), (signals.now, "stopping at once")] {
+                loop {
+                    tokio::select! {
+                        _ = terminate.recv() => break,
+                        _ = interrupt.recv() => if interrupt_counts { break },
+                    }
+                }
+                tracing::info!("{word}");
+                token.cancel();
+            }
+        });
+        Ok(told)
+    }
 }

@@ -13,7 +13,7 @@ use vault::Vault;
 
 use super::egress::EgressArgs;
 use super::scrape::{self, ScrapeArgs};
-use super::{RoleArgs, block_on, stop_signal};
+use super::{RoleArgs, block_on};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -53,7 +53,7 @@ pub(crate) fn run(args: PublisherArgs) -> anyhow::Result<ExitCode> {
     let desk = desk(&args)?;
     args.role.become_role(porch::PUBLISHER_USER)?;
     block_on(async {
-        let stop = stop_signal()?;
+        let stop = args.role.stop_signals()?.stop;
         scrape::serve(listener, stop.clone())?;
         let database = Database::connect(&url, "slipway publisher").await?;
         let vault = Vault::open(&args.key_file)?;

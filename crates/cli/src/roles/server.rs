@@ -14,7 +14,7 @@ use vault::Vault;
 use super::egress::EgressArgs;
 use super::keeping::RetentionArgs;
 use super::serving::ServingArgs;
-use super::{RoleArgs, block_on, stop_signal};
+use super::{RoleArgs, block_on};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -68,7 +68,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
     listener.set_nonblocking(true)?;
     args.role.become_role(porch::SERVER_USER)?;
     block_on(async {
-        let stop = stop_signal()?;
+        let stop = args.role.stop_signals()?.stop;
         let database = Database::connect(&url, "slipway server").await?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let vault = Vault::open(&args.key_file)?;

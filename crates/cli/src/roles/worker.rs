@@ -8,12 +8,14 @@ use cell::porch;
 use clap::Args;
 use database::Database;
 use nix::unistd::Uid;
+use tokio_util::sync::CancellationToken;
 
 use super::build_network::BuildNetworkArgs;
 use super::egress::EgressArgs;
 use super::keeping::KeepingArgs;
+use super::limits::LimitArgs;
 use super::scrape::{self, ScrapeArgs};
-use super::{RoleArgs, block_on, stop_signal};
+use super::{RoleArgs, block_on};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -52,6 +54,8 @@ pub(crate) struct WorkerArgs {
     keeping: KeepingArgs,
     #[command(flatten)]
     network: BuildNetworkArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
@@ -68,8 +72,11 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     args.role.become_role(porch::WORKER_USER)?;
     block_on(async {
-        let stop = stop_signal()?;
-        scrape::serve(listener, stop.clone())?;
+        let signals = args.role.stop_signals()?;
+        let stop = worker::Stop { drain: signals.stop, now: signals.now };
+        // Numbers are worth having while runs under way end.
+        let ended = CancellationToken::new();
+        scrape::serve(listener, ended.clone())?;
         let database = Database::connect(&url, "slipway worker").await?;
         let config = worker::Config {
             store: std::path::absolute(&args.store)?,
@@ -83,8 +90,11 @@ pub(crate) fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
             policy: args.egress.policy(),
             quota: args.keeping.store_quota,
             cleaning: args.keeping.cleaning(),
+            limits: args.limits.options(),
+            drain: args.limits.drain(),
         };
         worker::run(config, database, stop).await?;
+        ended.cancel();
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -52,32 +52,38 @@ pub(crate) struct Kept {
 /// A kept process, running.
 pub(crate) struct Keeper {
     stop: CancellationToken,
+    now: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Kept {
     /// Starts it and keeps it running.
     pub(crate) fn keep(self, starter: &Starter) -> Keeper {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(keep(Arc::new(self), starter.clone(), stop.clone()));
-        Keeper { stop, task }
+        let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+        let told = (stop.clone(), now.clone());
+        let task = tokio::spawn(keep(Arc::new(self), starter.clone(), told));
+        Keeper { stop, now, task }
     }
 }
 
 impl Keeper {
-    /// Ends the process and waits for it.
-    pub(crate) async fn stop(self) {
+    /// Ends the process and waits for it. Once `now` is cancelled it is told again, not to wait for anything.
+    pub(crate) async fn stop(mut self, now: &CancellationToken) {
         self.stop.cancel();
+        tokio::select! {
+            _ = &mut self.task => return,
+            () = now.cancelled() => self.now.cancel(),
+        }
         let _ = self.task.await;
     }
 }
 
-async fn keep(kept: Arc<Kept>, starter: Starter, stop: CancellationToken) {
+async fn keep(kept: Arc<Kept>, starter: Starter, (stop, now): (CancellationToken, CancellationToken)) {
     let mut pause = Duration::from_millis(100);
     while !stop.is_cancelled() {
         let started = Instant::now();
         match starter.spawn((kept.command)()).await {
-            Ok(child) => match watch(&kept, child, &stop).await {
+            Ok(child) => match watch(&kept, child, &stop, &now).await {
                 None => return,
                 Some(status) => {
                     tracing::warn!(child = kept.name, %status, "a process ended and is started again")
@@ -97,16 +103,31 @@ async fn keep(kept: Arc<Kept>, starter: Starter, stop: CancellationToken) {
 }
 
 /// How it ended by itself; none when it was told to.
-async fn watch(kept: &Kept, mut child: Child, stop: &CancellationToken) -> Option<ExitStatus> {
+async fn watch(
+    kept: &Kept,
+    mut child: Child,
+    stop: &CancellationToken,
+    now: &CancellationToken,
+) -> Option<ExitStatus> {
     tracing::debug!(child = kept.name, pid = child.id(), "started");
     tokio::select! {
         status = child.wait() => return status.ok(),
         () = stop.cancelled() => {}
     }
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
-    if tokio::time::timeout(kept.patience, child.wait()).await.is_err() {
+    let terminate = |child: &Child| {
+        if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    };
+    terminate(&child);
+    let ended = tokio::time::timeout(kept.patience, async {
+        tokio::select! {
+            _ = child.wait() => return,
+            () = now.cancelled() => terminate(&child),
+        }
+        let _ = child.wait().await;
+    });
+    if ended.await.is_err() {
         tracing::warn!(child = kept.name, "a process did not end in time and is killed");
         let _ = child.kill().await;
     }

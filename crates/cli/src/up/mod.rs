@@ -18,18 +18,22 @@ use cell::porch;
 use clap::Args;
 use database::cluster::Cluster;
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::address::{self, Local};
 use crate::roles::build_network::BuildNetworkArgs;
 use crate::roles::egress::EgressArgs;
 use crate::roles::keeping::{KeepingArgs, RetentionArgs};
+use crate::roles::limits::LimitArgs;
 use crate::roles::serving::ServingArgs;
-use crate::roles::{block_on, stop_signal};
+use crate::roles::{StopSignals, block_on};
 use bootstrap::{Bootstrapped, bootstrap};
 use children::{Keeper, Kept, Starter};
 use layout::Layout;
 use registry::LocalRegistry;
 
+/// How long a role may take to end after SIGTERM, besides what it waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Any free port.
 const LOOPBACK: &str = "127.0.0.1:0";
 /// The descriptor at which a role finds its listening socket.
@@ -86,6 +90,8 @@ pub(crate) struct UpArgs {
     runtime: Option<String>,
     #[command(flatten)]
     network: BuildNetworkArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// A file to write, as JSON, once everything answers: server, registry, data, token_file, pid
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -151,7 +157,7 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 async fn up(args: &UpArgs, layout: &Layout, listeners: Listeners) -> anyhow::Result<ExitCode> {
-    let stop = stop_signal()?;
+    let StopSignals { stop, now } = StopSignals::listen(true)?;
     let starter = Starter::start()?;
     let cluster = match &args.database_url {
         None => Some(start_cluster(layout).await?),
@@ -176,7 +182,7 @@ async fn up(args: &UpArgs, layout: &Layout, listeners: Listeners) -> anyhow::Res
         if ready.is_ok() {
             stop.cancelled().await;
         }
-        end(keepers).await;
+        end(keepers, &now).await;
         ready
     }
     .await;
@@ -209,6 +215,7 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     }
     worker.extend(args.keeping.arguments());
     worker.extend(args.network.arguments());
+    worker.extend(args.limits.arguments());
     let metrics = || [OsString::from("--metrics-descriptor"), LISTEN_DESCRIPTOR.to_string().into()];
     worker.extend(metrics());
     let key = |role| [OsString::from("--key-file"), layout.key(role).into_os_string()];
@@ -224,8 +231,11 @@ fn roles(args: &UpArgs, layout: &Layout, listeners: &Listeners) -> anyhow::Resul
     }
     Ok(vec![
         role("server", layout, server, &listeners.server),
-        role("worker", layout, worker, &listeners.worker),
         role("publisher", layout, publisher, &listeners.publisher),
+        Kept {
+            patience: args.limits.drain() + PATIENCE,
+            ..role("worker", layout, worker, &listeners.worker)
+        },
     ])
 }
 
@@ -245,7 +255,7 @@ fn role(
         pass_listener(&mut command, listener);
         command
     };
-    Kept { name, patience: Duration::from_secs(20), command: Box::new(command) }
+    Kept { name, patience: PATIENCE, command: Box::new(command) }
 }
 
 #[expect(unsafe_code, reason = "pre_exec runs between fork and exec")]
@@ -358,9 +368,10 @@ async fn wait_ready(address: &str, bootstrapped: &Bootstrapped) -> anyhow::Resul
     }
 }
 
-/// Worker and publisher first, so that the server can still be asked what becomes of their runs.
-async fn end(keepers: Vec<Keeper>) {
+/// The worker first, whose last runs ask the publisher and push to the registry, and the server after both: it can
+/// still be asked what becomes of runs. `now` passes on that nothing is to be waited for.
+async fn end(keepers: Vec<Keeper>, now: &CancellationToken) {
     for keeper in keepers.into_iter().rev() {
-        keeper.stop().await;
+        keeper.stop(now).await;
     }
 }

@@ -38,31 +38,23 @@ pub(crate) struct World {
     _folder: Option<TempDir>,
 }
 
-/// A file system of little room; unmounted with the world.
+/// A file system of little room in a file; unmounted with the world.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: PathBuf, mebibytes: u32) -> Self {
-        let root = |program: &str| Identity::Root.command(Path::new(program));
-        assert!(root("mkdir").arg("-p").arg(&at).status().is_ok_and(|status| status.success()));
-        let size = format!("size={mebibytes}m");
-        let mounted = root("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "a tmpfs at {}", at.display());
-        Self(at)
-    }
-
-    /// A real file system, in a file.
-    fn mount_ext4(at: PathBuf, image: &Path, mebibytes: u32) -> Self {
+    fn mount(at: PathBuf, image: &Path, mebibytes: u32, inodes: Option<u32>) -> Self {
         let file = std::fs::File::create(image).expect("a file for a disk");
         file.set_len(u64::from(mebibytes) << 20).expect("room for a disk");
-        let root = |words: &[&str], path: &Path| {
-            let mut command = Identity::Root.command(Path::new(words[0]));
-            let status = command.args(&words[1..]).arg(path).status();
-            assert!(status.is_ok_and(|status| status.success()), "{words:?} {}", path.display());
+        let root = |program: &str, arguments: &[&str]| {
+            let status = Identity::Root.command(Path::new(program)).args(arguments).status();
+            assert!(status.is_ok_and(|status| status.success()), "{program} {arguments:?}");
         };
-        root(&["mkfs.ext4", "-q", "-m", "0"], image);
-        root(&["mkdir", "-p"], &at);
-        root(&["mount", "-o", "loop", &image.display().to_string()], &at);
+        let (image, folder) = (image.display().to_string(), at.display().to_string());
+        let inodes = inodes.map(|inodes| format!("-N{inodes}"));
+        let options = inodes.as_deref().into_iter().chain([image.as_str()]);
+        root("mkfs.ext4", &["-q", "-m", "0"].into_iter().chain(options).collect::<Vec<_>>());
+        root("mkdir", &["-p", &folder]);
+        root("mount", &["-o", "loop", &image, &folder]);
         Self(at)
     }
 }
@@ -93,30 +85,32 @@ impl World {
         world
     }
 
-    /// As root, with failpoints that are armed in a folder, and a worker's store on an ext4 of its own.
+    /// As root, with failpoints that are armed in a folder, and a worker's store on a disk of its own.
     pub(crate) async fn start_with_failpoints(arguments: &[&str], failpoints: &Path, mebibytes: u32) -> Self {
-        let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
-        open_to_all(folder.path());
         // Whoever passes a point renames the file that armed it, whosever that is: no sticky bit.
         let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(failpoints, all).expect("opening a temporary folder");
-        let data = folder.path().join("data");
-        let disk = SmallDisk::mount_ext4(data.join("store"), &folder.path().join("disk"), mebibytes);
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let environment = format!("{}={}", failpoint::VARIABLE, failpoints.display());
-        let mut world = Self::start_in(Identity::Root, &data, arguments, &[environment]).await;
-        world._folder = Some(folder);
-        world.disk = Some(disk);
-        world
+        Self::start_on_disk(mebibytes, None, arguments, &[environment]).await
     }
 
-    /// As root, with a worker's store on a disk of its own that holds `mebibytes`.
-    pub(crate) async fn start_on_small_disk(mebibytes: u32) -> Self {
+    /// As root, with a worker's store on a disk of its own that holds `mebibytes` and as many files.
+    pub(crate) async fn start_on_small_disk(mebibytes: u32, inodes: u32, arguments: &[&str]) -> Self {
+        Self::start_on_disk(mebibytes, Some(inodes), arguments, &[]).await
+    }
+
+    async fn start_on_disk(
+        mebibytes: u32,
+        inodes: Option<u32>,
+        arguments: &[&str],
+        environment: &[String],
+    ) -> Self {
         let folder = TempDir::with_prefix("sw-").expect("a temporary folder");
         open_to_all(folder.path());
         let data = folder.path().join("data");
-        let disk = SmallDisk::mount(data.join("store"), mebibytes);
-        let mut world = Self::start_in(Identity::Root, &data, Vec::new(), &[]).await;
+        let disk = SmallDisk::mount(data.join("store"), &folder.path().join("disk"), mebibytes, inodes);
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut world = Self::start_in(Identity::Root, &data, arguments, environment).await;
         world._folder = Some(folder);
         world.disk = Some(disk);
         world
@@ -147,6 +141,10 @@ impl World {
             .arg(format!("--egress-allow={}", test_support::GIT_HOSTS))
             .arg("--ready-file")
             .arg(&ready);
+        // What a story leaves under way is not waited for.
+        if !arguments.iter().any(|argument| argument.starts_with("--drain-timeout")) {
+            command.arg("--drain-timeout=0s");
+        }
         command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut up = command.spawn().expect("slipway starts");
         let told = wait_for_file(&ready, &mut up, &data.with_extension("log"));
@@ -245,6 +243,17 @@ impl World {
     pub(crate) async fn build(&self, spec: Value) -> Value {
         let run = self.submit(spec).await;
         self.ended(&run).await
+    }
+
+    /// The run as it stands.
+    pub(crate) async fn run(&self, run: &str) -> Value {
+        self.http.get(run).send().await.expect("the server answers").json().await.expect("JSON")
+    }
+
+    /// Asks for a run's end.
+    pub(crate) async fn cancel(&self, run: &str) {
+        let answer = self.http.post(format!("{run}/cancel")).send().await.expect("the server answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
     }
 
     /// The whole log of a run's last attempt.

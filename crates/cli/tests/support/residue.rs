@@ -119,8 +119,8 @@ fn mounts(cells: &Path) -> BTreeSet<String> {
 /// A run's cgroup is named after its store.
 fn cgroups(data: &Path) -> BTreeSet<PathBuf> {
     let store = std::fs::read_to_string(data.join("store/store-id")).unwrap_or_default();
-    let roots =
-        ["memory", "pids", "cpu", "."].map(|name| Path::new("/sys/fs/cgroup").join(name).join("slipway"));
+    let roots = ["memory", "pids", "cpu", "freezer", "."]
+        .map(|name| Path::new("/sys/fs/cgroup").join(name).join("slipway"));
     let ours = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         !store.trim().is_empty() && name.starts_with(store.trim())

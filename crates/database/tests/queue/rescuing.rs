@@ -1,8 +1,9 @@
 //! Runs whose holder is gone.
 
+use database::Outcome;
 use model::RunStatus;
 
-use crate::world::{World, new_run};
+use crate::world::{World, new_run, service_failure};
 
 #[tokio::test]
 async fn a_lost_run_is_queued_until_its_attempts_are_used_up() {
@@ -65,4 +66,22 @@ async fn an_image_on_a_machine_that_is_gone_is_built_again() {
     world.db.server.requeue_expired().await.unwrap();
     let row = world.run(run).await;
     assert_eq!((row.status, row.attempt), (RunStatus::Queued, 2));
+}
+
+#[tokio::test]
+async fn what_is_handed_back_is_queued_at_once_and_does_not_count() {
+    let world = World::new().await;
+    let run = world.submit().await;
+    for attempt in 1..=3 {
+        let lease = world.lease().await;
+        let back = Outcome::HandedBack(service_failure());
+        assert_eq!(world.finish(&lease, back).await.unwrap(), RunStatus::Queued);
+        let row = world.run(run).await;
+        // Leased again by the next turn of this loop, without a pause.
+        assert_eq!((row.attempt, row.max_attempts), (attempt + 1, attempt + 3));
+    }
+    let lease = world.lease().await;
+    world.db.server.request_cancel(run).await.unwrap();
+    let back = Outcome::HandedBack(service_failure());
+    assert_eq!(world.finish(&lease, back).await.unwrap(), RunStatus::Cancelled, "nobody does it any more");
 }

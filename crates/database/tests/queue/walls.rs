@@ -53,6 +53,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("forget_runs", "server"),
     ("forget_stores", "server"),
     ("forget_uploads", "server"),
+    ("hand_back", "worker"),
     ("lease_length", "server"),
     ("lease_next", "worker"),
     ("lease_publication", "publisher"),
@@ -67,6 +68,8 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("published", "publisher"),
     ("queue_wait", "worker"),
     ("record_vertices", "worker"),
+    // For a worker of the version before, too.
+    ("register_worker", "worker"),
     ("register_worker", "worker"),
     ("renew_leases", "worker"),
     ("renew_publication", "publisher"),

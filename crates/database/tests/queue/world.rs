@@ -58,7 +58,14 @@ impl World {
 
     pub(crate) async fn register(&self, worker: WorkerId) {
         let (name, platform) = ("w".to_owned(), Platform::host());
-        let new = NewWorker { id: worker, store: self.store, name, platform, slots: 2 };
+        let new = NewWorker {
+            id: worker,
+            store: self.store,
+            name,
+            platform,
+            slots: 2,
+            limits: model::WorkerLimits::None,
+        };
         self.db.worker.register_worker(&new).await.unwrap();
     }
 

@@ -45,6 +45,7 @@ impl<R> World<R> {
             name: "w".into(),
             platform: Platform::host(),
             slots: 8,
+            limits: model::WorkerLimits::None,
         };
         db.worker.register_worker(&new).await.unwrap();
         Self { db, registry, store, worker, folder, stop: CancellationToken::new(), publisher: None }

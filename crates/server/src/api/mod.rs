@@ -26,5 +26,5 @@ pub use task::{NewTask, NewTaskRun, Task, TaskChange, TaskPage, TaskPatch};
 pub use token::{NewToken, Token, TokenList, Worker, WorkerList, WorkerRun};
 pub use words::{
     AttemptOutcomeWord, BlameWord, CauseWord, CredentialKindWord, DeliveryStatusWord, GitHostWord, RoleWord,
-    StatusWord, StepKindWord, StepStatusWord, TrustWord, VertexResultWord,
+    StatusWord, StepKindWord, StepStatusWord, TrustWord, VertexResultWord, WorkerLimitsWord,
 };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::RoleWord;
+use super::{RoleWord, WorkerLimitsWord};
 
 /// An access token without its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -70,6 +70,8 @@ pub struct Worker {
     pub platform: String,
     /// Runs that it does at the same time.
     pub slots: i32,
+    #[schema(value_type = WorkerLimitsWord)]
+    pub limits: model::WorkerLimits,
     #[serde(with = "time::serde::rfc3339")]
     pub registered_at: OffsetDateTime,
     /// Its last sign of life.

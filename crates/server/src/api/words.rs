@@ -36,6 +36,16 @@ pub enum AttemptOutcomeWord {
     Lost,
 }
 
+/// Whether a worker's runs have limits. `none`: its host gave it no cgroup; `missing`: likewise, and as it was to
+/// have one, it leases no run.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = WorkerLimits, rename_all = "snake_case")]
+pub enum WorkerLimitsWord {
+    Enforced,
+    None,
+    Missing,
+}
+
 /// What a step does.
 #[derive(Debug, Clone, Copy, ToSchema)]
 #[schema(as = StepKind, rename_all = "snake_case")]
@@ -151,6 +161,8 @@ mod tests {
         assert_eq!(words(StepStatusWord::schema()), serde_json::json!(steps));
         let results: Vec<_> = model::VertexResult::ALL.iter().map(|word| word.as_str()).collect();
         assert_eq!(words(VertexResultWord::schema()), serde_json::json!(results));
+        let limits: Vec<_> = model::WorkerLimits::ALL.iter().map(|word| word.as_str()).collect();
+        assert_eq!(words(WorkerLimitsWord::schema()), serde_json::json!(limits));
         let roles = model::Role::ALL.map(model::Role::as_str);
         assert_eq!(words(RoleWord::schema()), serde_json::json!(roles));
         let kinds = model::CredentialKind::ALL.map(model::CredentialKind::as_str);

@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use database::WorkerRow;
+use model::WorkerLimits;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +19,7 @@ pub(crate) struct Ready {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    /// `database`, `migrations` or `workers`
+    /// `database`, `migrations`, `workers` or `limits`
     name: &'static str,
     ok: bool,
     /// What was found, as a sentence.
@@ -53,17 +55,40 @@ async fn look(app: &App) -> Vec<Check> {
         return vec![check("database", false, "The database can't be reached.")];
     }
     let current = app.database.is_current().await.unwrap_or(false);
-    let workers = app.database.queue_statistics().await.map_or(0, |statistics| statistics.workers);
+    let workers = app.database.list_workers().await.unwrap_or_default();
+    let alive: Vec<_> = workers.into_iter().filter(|worker| worker.is_alive).collect();
     vec![
         check("database", true, "It answers."),
         match current {
             true => check("migrations", true, "They are all applied."),
             false => check("migrations", false, "The tables are not this version's: run `slipway migrate`."),
         },
-        match workers {
+        match alive.len() {
             0 => check("workers", false, "No worker gives a sign of life."),
             1 => check("workers", true, "1 worker is alive."),
             count => check("workers", true, &format!("{count} workers are alive.")),
         },
+        limits(&alive),
     ]
+}
+
+/// Runs without limits are no reason not to be ready, for some hosts give none; that nobody leases any is one.
+fn limits(alive: &[WorkerRow]) -> Check {
+    let named = |state: WorkerLimits| {
+        let of_state = alive.iter().filter(|worker| worker.limits == state);
+        of_state.map(|worker| worker.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (none, missing) = (named(WorkerLimits::None), named(WorkerLimits::Missing));
+    let mut said = Vec::new();
+    if !none.is_empty() {
+        said.push(format!("limits: none on {none}."));
+    }
+    if !missing.is_empty() {
+        said.push(format!("limits: none on {missing}, which must have them and lease no run."));
+    }
+    if said.is_empty() {
+        said.push("Every run has limits.".to_owned());
+    }
+    let some_lease = alive.is_empty() || alive.iter().any(|worker| worker.limits != WorkerLimits::Missing);
+    Check { name: "limits", ok: some_lease, detail: said.join(" ") }
 }

@@ -23,6 +23,7 @@ pub(crate) async fn list_workers(
         name: row.name,
         platform: row.platform,
         slots: row.slots,
+        limits: row.limits,
         registered_at: row.registered_at,
         seen_at: row.seen_at,
         is_alive: row.is_alive,

@@ -55,8 +55,14 @@ impl World {
         let http = client(Some(&token));
         let (worker, store) = (WorkerId(Uuid::now_v7()), StoreId(Uuid::now_v7()));
         let world = Self { db, http, address, worker, store, stop, server };
-        let new =
-            NewWorker { id: world.worker, store, name: "w".to_owned(), platform: Platform::host(), slots: 2 };
+        let new = NewWorker {
+            id: world.worker,
+            store,
+            name: "w".to_owned(),
+            platform: Platform::host(),
+            slots: 2,
+            limits: model::WorkerLimits::None,
+        };
         world.db.worker.register_worker(&new).await.unwrap();
         world
     }

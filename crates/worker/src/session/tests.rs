@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use broker::{Broker, GitSecret, RunSecrets, Secret};
 use content::Store;
 use database::{CreateRun, NewRun, NewWorker};
-use model::{BuildSpec, Platform, SourceSpec, WorkerId};
+use model::{BuildSpec, Platform, RunLimits, SourceSpec, WorkerId, WorkerLimits};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_support::TestDatabase;
@@ -19,6 +19,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::answers::Means;
+use crate::cgroup::Cgroups;
+use crate::disk::Disk;
+use crate::limits::Limits;
 use crate::ssh::Starter;
 
 const SECRET: &str = "hunter2-of-the-source";
@@ -94,7 +97,8 @@ impl World {
         db.server.upsert_registry("local", registry, true).await.unwrap();
         let worker = WorkerId(Uuid::now_v7());
         let (name, platform) = ("w".into(), Platform::host());
-        let new = NewWorker { id: worker, store: store.id(), name, platform, slots: 1 };
+        let new =
+            NewWorker { id: worker, store: store.id(), name, platform, slots: 1, limits: WorkerLimits::None };
         db.worker.register_worker(&new).await.unwrap();
         let url = format!("http://{}/declared.git", host.address);
         let spec = BuildSpec::new(SourceSpec::parse_git(&url).unwrap());
@@ -147,17 +151,29 @@ impl World {
             ids: cell::Ids { users: range, groups: range },
         };
         let (boot_id, turns) = (String::new(), Arc::default());
-        let unpacker = crate::unpack::Unpacker { cells, boot_id, cores: 1, turns };
+        let unpacker = crate::unpack::Unpacker { cells, boot_id, cores: 1, turns, cgroup: None };
         let means = Means { store, database, http, pulls: Arc::default(), ssh, unpacker };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), blobs, granted, 0);
         let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();
         let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
-        let outcome = converse(Arc::new(ours), answers, preflight, &hold, &told, &stop).await;
+        let guard = self.guard();
+        let outcome = converse(Arc::new(ours), answers, preflight, &hold, &told, &guard, &stop).await;
         playing.await.unwrap();
         drop(told);
         writers.finish().await;
         outcome
+    }
+}
+
+impl World {
+    /// Over a run without limits.
+    fn guard(&self) -> Guard {
+        let cgroup = Arc::new(Cgroups::at(Vec::new()).make("none", &RunLimits::default()).unwrap());
+        let LeasedRun { run, attempt, scope, .. } = self.leased.clone();
+        let attempt = Attempt { run, attempt, scope, boot_id: String::new() };
+        let watched = Arc::new(Disk::default()).watch(attempt, Arc::clone(&cgroup));
+        Guard::over(watched, cgroup, Limits::default(), "Dockerfile")
     }
 }
 
@@ -267,7 +283,7 @@ async fn a_cell_that_asks_and_never_reads_is_answered_no_more_and_can_still_be_s
         assert!(before < QUESTIONS, "all of it was taken");
         stop.cancel();
     });
-    let Some(Outcome::Failed { failure, .. }) = outcome.await else { panic!("the run fails") };
+    let Some(Outcome::HandedBack(failure)) = outcome.await else { panic!("the run is handed back") };
     assert_eq!(failure.kind, "worker_stopped");
 }
 

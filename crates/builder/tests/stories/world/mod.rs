@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use builder::{Options, Workshop};
 use model::{
     BuildNetwork, BuiltImage, Descriptor, Digest, Failure, GitRevision, ImageConfig, Platform, ResolvedImage,
-    SourceTree,
+    RunLimits, SourceTree,
 };
 use sandbox::Runtime;
 use snapshot::Snapshots;
@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) runtime: Runtime,
     pub(crate) options: Options,
     pub(crate) network: BuildNetwork,
+    pub(crate) limits: RunLimits,
     pub(crate) revision: Option<GitRevision>,
     pub(crate) base: ResolvedImage,
     builds: std::cell::Cell<u32>,
@@ -66,6 +67,7 @@ impl World {
             runtime,
             options: Options::default(),
             network: BuildNetwork::default(),
+            limits: RunLimits::default(),
             revision: None,
             base,
             builds: std::cell::Cell::new(0),
@@ -108,6 +110,7 @@ impl World {
             scratch: &scratch,
             outside: &self.outside,
             network: &self.network,
+            limits: &self.limits,
             cores: 2,
             clock: tick,
         };
