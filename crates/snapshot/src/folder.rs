@@ -63,11 +63,8 @@ impl Folder {
         let (id, path, hold) = loop {
             let (id, path) = unique(layers)?;
             // None: a cleaner took it for one that nobody uses.
-            if let Some(hold) = Hold::shared(&path) {
+            if let Some(hold) = Hold::try_shared(&path).map_err(Error::at(&path))? {
                 break (id, path, Arc::new(hold));
-            }
-            if path.is_dir() {
-                return Err(Error::at(path)(io::Error::other("it can't be locked")));
             }
         };
         let folder = Self { path, id, hold, kept: false };

@@ -79,6 +79,28 @@ fn a_folder_that_is_being_filled_stays_and_one_that_nobody_fills_any_more_goes()
 }
 
 #[test]
+fn folders_are_made_and_filled_while_a_cleaner_takes_whatever_nobody_holds() {
+    inside("folders_are_made_and_filled_while_a_cleaner_takes_whatever_nobody_holds", || {
+        let store = Store::new();
+        let made = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !made.load(std::sync::atomic::Ordering::Relaxed) {
+                    cleaned(&store, 0, None);
+                }
+            });
+            let filled = (0..1500).try_for_each(|number| {
+                let bytes = Tar::new().file("file", &number.to_string()).bytes();
+                let layer = store.unpack(&bytes).map_err(|error| error.to_string())?;
+                fs::read_to_string(layer.path().join("file")).map(drop).map_err(|error| error.to_string())
+            });
+            made.store(true, std::sync::atomic::Ordering::Relaxed);
+            filled.unwrap();
+        });
+    });
+}
+
+#[test]
 fn a_layer_whose_files_have_changed_is_found_no_more_though_somebody_uses_it() {
     inside("a_layer_whose_files_have_changed_is_found_no_more_though_somebody_uses_it", || {
         let store = Store::new();
