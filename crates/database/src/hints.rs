@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use model::{RunId, RunStatus};
 use serde::Deserialize;
-use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 
 use crate::Database;
+use crate::pool::{Pool, within};
 
 /// How long to wait before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// After so much silence the connection is asked whether it lives.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// Where a run stands now.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -40,15 +43,16 @@ pub enum Hint {
 /// An ear at the database.
 #[derive(Debug)]
 pub struct Hints {
-    pool: PgPool,
+    pool: Pool,
     listener: Option<PgListener>,
+    pub(crate) quiet: Duration,
 }
 
 impl Database {
     /// Listens from the first call of [`Hints::next`] on.
     #[must_use]
     pub fn hints(&self) -> Hints {
-        Hints { pool: self.pool.clone(), listener: None }
+        Hints { pool: self.pool.clone(), listener: None, quiet: QUIET }
     }
 }
 
@@ -60,7 +64,17 @@ impl Hints {
                 self.connect().await;
                 return Hint::Unknown;
             };
-            match listener.try_recv().await {
+            let Ok(heard) = tokio::time::timeout(self.quiet, listener.try_recv()).await else {
+                // Nothing to say, or nobody there any more.
+                let limit = self.pool.patience().ping;
+                if let Err(error) = within(limit, sqlx::query("SELECT 1").execute(listener)).await {
+                    tracing::debug!(%error, "the connection for hints is dead");
+                    self.listener = None;
+                    return Hint::Unknown;
+                }
+                continue;
+            };
+            match heard {
                 Ok(Some(notification)) => return read(notification.payload()),
                 // The connection was lost: what was said meanwhile is unknown.
                 Ok(None) => return Hint::Unknown,
@@ -88,8 +102,8 @@ impl Hints {
     }
 
     async fn try_connect(&self) -> Result<PgListener, sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen("slipway").await?;
+        let mut listener = PgListener::connect_with(self.pool.connections()).await?;
+        within(self.pool.patience().ping, listener.listen("slipway")).await?;
         Ok(listener)
     }
 }

@@ -60,7 +60,7 @@ impl Database {
         F: Future<Output = Result<Worked, Error>>,
     {
         let mut at = None;
-        self.work_oldest(decide, &mut at).await.map_err(|error| (at, error))
+        self.pool.whole(self.work_oldest(decide, &mut at)).await.map_err(|error| (at, error))
     }
 
     async fn work_oldest<F>(

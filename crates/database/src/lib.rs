@@ -14,6 +14,7 @@ mod inbox;
 mod logs;
 pub mod migrate;
 mod outbox;
+mod pool;
 mod publisher;
 mod pushes;
 mod registries;
@@ -31,11 +32,10 @@ mod worker;
 mod workers;
 
 use std::str::FromStr;
-use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
+use sqlx::postgres::PgConnectOptions;
 
+use crate::pool::{Patience, Pool};
 pub use cache::{CacheEntry, CacheLayer};
 pub use credentials::{CredentialRow, NewCredential, PutCredential, SealedCredential, Under};
 pub use deliveries::{DeliveryContent, DeliveryRow, DeliveryStatus, NewDelivery, Received, TaskDecision};
@@ -63,15 +63,10 @@ pub use tokens::{NewToken, TokenRow};
 pub use worker::{Held, LeasedRun, NewWorker, Outcome, PublicationBlob, Renewed, Verdict};
 pub use workers::WorkerRow;
 
-/// Longest wait for a free connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
-/// Connections of one process.
-const CONNECTIONS: u32 = 16;
-
 /// A pool of connections as one role. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pool: PgPool,
+    pool: Pool,
 }
 
 impl Database {
@@ -82,16 +77,11 @@ impl Database {
     /// The address can't be read.
     #[expect(clippy::unused_async, reason = "the pool needs the runtime that an await proves")]
     pub async fn connect(url: &str, application: &str) -> Result<Self, Error> {
-        let options = connect_options(url, application)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE)
-            // One that carried a large delivery would keep its room for good.
-            .after_release(|connection, _| {
-                connection.shrink_buffers();
-                Box::pin(async { Ok(true) })
-            });
-        Ok(Self { pool: pool.connect_lazy_with(options) })
+        Self::connect_with(url, application, Patience::default())
+    }
+
+    fn connect_with(url: &str, application: &str, patience: Patience) -> Result<Self, Error> {
+        Ok(Self { pool: Pool::new(connect_options(url, application)?, patience) })
     }
 
     /// Whether the database answers.

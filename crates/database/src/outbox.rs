@@ -149,6 +149,10 @@ impl Database {
     /// # Errors
     /// The database is away.
     pub async fn receiver_gone(&self, registry: &str, url: &str, why: &str) -> Result<u64, Error> {
+        self.pool.whole(self.give_up(registry, url, why)).await
+    }
+
+    async fn give_up(&self, registry: &str, url: &str, why: &str) -> Result<u64, Error> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!(
             "INSERT INTO slipway.gone_receivers (registry, url) VALUES ($1, $2) ON CONFLICT DO NOTHING",

@@ -128,6 +128,10 @@ impl Database {
     /// # Errors
     /// The database is away.
     pub async fn delete_registry(&self, name: &str, seen: Option<i32>) -> Result<Deleted, Error> {
+        self.pool.whole(self.delete_unused(name, seen)).await
+    }
+
+    async fn delete_unused(&self, name: &str, seen: Option<i32>) -> Result<Deleted, Error> {
         let mut transaction = self.pool.begin().await?;
         // Nothing new comes to it meanwhile: whatever names it wants it locked.
         let version =

@@ -186,6 +186,10 @@ impl Database {
     /// # Errors
     /// The spec names an upload that is not there, or the database is away.
     pub async fn create_run(&self, new: NewRun) -> Result<CreateRun, Error> {
+        self.pool.whole(self.make_run(new)).await
+    }
+
+    async fn make_run(&self, new: NewRun) -> Result<CreateRun, Error> {
         let id = new.id;
         let mut transaction = self.pool.begin().await?;
         if let Some((key, request)) = &new.idempotency {

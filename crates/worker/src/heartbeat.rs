@@ -103,8 +103,11 @@ pub(crate) async fn beat(house: Arc<House>, holding: Arc<Holding>, stop: Cancell
             () = house.beat.notified() => {}
         }
         measure_disk(&house.config.store);
-        match house.database.renew_leases(house.worker, &holding.held()).await {
-            Ok(renewed) => {
+        // A lease outlives three beats: one that is not answered must not cost the next.
+        let held = holding.held();
+        let renewed = house.database.renew_leases(house.worker, &held);
+        match tokio::time::timeout(EVERY, renewed).await {
+            Ok(Ok(renewed)) => {
                 for answer in renewed {
                     if let Some(entry) = holding.lock().get(&answer.run) {
                         entry.verdict.send_replace(answer.verdict);
@@ -112,9 +115,13 @@ pub(crate) async fn beat(house: Arc<House>, holding: Arc<Holding>, stop: Cancell
                 }
             }
             // The builds go on: the rescuer waits as long as the database was away.
-            Err(error) => {
+            Ok(Err(error)) => {
                 METRICS.heartbeats_failed.inc();
                 tracing::warn!(%error, "the leases could not be renewed");
+            }
+            Err(_) => {
+                METRICS.heartbeats_failed.inc();
+                tracing::warn!("the leases could not be renewed: the database did not answer in time");
             }
         }
     }
