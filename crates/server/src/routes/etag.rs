@@ -37,7 +37,7 @@ pub(crate) fn check_seen(headers: &HeaderMap, version: i32) -> Result<Option<i32
 pub(crate) fn outdated() -> Problem {
     Problem::new(
         &kind::OUTDATED,
-        "It has another version by now than the one in If-Match, or than the change was made from.",
+        "Somebody changed it meanwhile: it has another version by now than the one that was seen (`If-Match`).",
         "Read it again, and make the change to what is there now.",
     )
     .in_field("If-Match")

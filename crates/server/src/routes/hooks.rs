@@ -197,7 +197,7 @@ pub(crate) async fn delete_hook(
     }
 }
 
-async fn find_hook(app: &App, path: &HookPath) -> Result<HookRow, Problem> {
+pub(crate) async fn find_hook(app: &App, path: &HookPath) -> Result<HookRow, Problem> {
     let registry = find_registry(app, &path.registry).await?;
     let found = app.database.get_hook(&registry.name, &path.hook).await?;
     found.ok_or_else(|| not_found(&path.hook))

@@ -65,7 +65,7 @@ pub(crate) async fn create_registry(
         return Err(Problem::new(
             &kind::ALREADY_EXISTS,
             format!("There is a registry `{}` already.", row.name),
-            "PATCH changes it.",
+            "Change it: `slipway registry update`, or PATCH.",
         )
         .in_field("name"));
     }
@@ -205,7 +205,9 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
         };
         if let Some(message) = wrong {
             let hint = format!(
-                "Add the registry first, then PUT /v1/registries/{}/credentials/{name} with `kind: registry`, then PATCH `sign_in`.",
+                "Add the registry first, then its credential, then change how it signs in: `slipway registry create`, \
+                 `slipway credential set --kind registry`, `slipway registry update`; over REST, PUT \
+                 /v1/registries/{}/credentials/{name} and PATCH `sign_in`.",
                 row.name
             );
             return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("sign_in.credential"));

@@ -135,7 +135,7 @@ async fn find(app: &App, caller: &Caller, token: TokenId) -> Result<TokenRow, Pr
         Problem::new(
             &kind::TOKEN_NOT_FOUND,
             format!("There is no token {token}."),
-            "GET /v1/tokens lists them.",
+            "`slipway token list` shows them; over REST, GET /v1/tokens.",
         )
     })
 }

@@ -122,8 +122,8 @@ pub(crate) async fn ask_to_delete(
     caller: Caller,
     PathOf(path): PathOf<TaskPath>,
 ) -> Result<Response, Problem> {
-    find_task(&app, &path).await?;
-    removal(&path).ask(&app, caller).await
+    let task = find_task(&app, &path).await?;
+    removal(&path).of_version(task.version).ask(&app, caller).await
 }
 
 /// `POST …/delete`
@@ -131,9 +131,10 @@ pub(crate) async fn delete(
     State(app): State<App>,
     caller: Caller,
     PathOf(path): PathOf<TaskPath>,
+    sent: Values,
 ) -> Result<Response, Problem> {
-    let (form, list) = (removal(&path), format!("/tasks?registry={}", path.registry));
-    match delete_task(State(app.clone()), PathOf(path), HeaderMap::new()).await {
+    let (form, list) = (removal(&path).filled(&sent), format!("/tasks?registry={}", path.registry));
+    match delete_task(State(app.clone()), PathOf(path), seen(&sent)).await {
         Ok(_) => Ok(done(&list)),
         Err(problem) => form.refused(&app, caller, problem).await,
     }
