@@ -150,10 +150,16 @@ fn put(
     (uid, gid): (u32, u32),
     times: &Timestamps,
 ) -> std::io::Result<bool> {
+    if entry.header().entry_type().is_gnu_sparse() || in_pieces(entry)? {
+        let message = format!("`{}` is a sparse file: pack it without --sparse", path.display());
+        return Err(std::io::Error::other(message));
+    }
     let header = entry.header();
     let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     let mode = Mode::from_raw_mode(header.mode()? & 0o7777);
     let kind = header.entry_type();
+    // No system has contiguous files any more.
+    let is_file = kind.is_file() || kind.is_contiguous();
     if kind.is_dir() {
         let made = root.make_folders(path, &mut |_| Ok(()))?;
         let made = reopen(made, OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -164,7 +170,7 @@ fn put(
     let Some(name) = path.file_name() else { return Ok(false) };
     let link = entry.link_name()?.map(std::borrow::Cow::into_owned);
     let folder = root.make_folders(path.parent().unwrap_or(Path::new("")), &mut |_| Ok(()))?;
-    if kind.is_file() || kind.is_symlink() || kind.is_hard_link() || kind.is_fifo() {
+    if is_file || kind.is_symlink() || kind.is_hard_link() || kind.is_fifo() {
         clear(&folder, Path::new(name))?;
     }
     match kind {
@@ -173,7 +179,7 @@ fn put(
         }
         k if k.is_symlink() => rustix::fs::symlinkat(link.unwrap_or_default(), &folder, name)?,
         k if k.is_fifo() => rustix::fs::mknodat(&folder, name, FileType::Fifo, mode, 0)?,
-        k if k.is_file() => {
+        _ if is_file => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o600))?;
             let mut file = File::from(file);
@@ -183,11 +189,17 @@ fn put(
         }
         _ => return Ok(false),
     }
-    if !kind.is_file() {
+    if !is_file {
         rustix::fs::chownat(&folder, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
     }
     rustix::fs::utimensat(&folder, name, times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(false)
+}
+
+/// As GNU tar's extended headers say it (format 1.0): a map of the pieces precedes them.
+fn in_pieces(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<bool> {
+    let Some(records) = entry.pax_extensions()? else { return Ok(false) };
+    Ok(records.flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 fn hard_link(root: &Root, target: &Path, folder: &OwnedFd, name: &std::ffi::OsStr) -> std::io::Result<()> {
@@ -206,3 +218,6 @@ fn clear(folder: &OwnedFd, name: &Path) -> std::io::Result<()> {
         Err(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

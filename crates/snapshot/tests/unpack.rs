@@ -110,6 +110,22 @@ fn hostile_archives_are_refused_and_change_nothing() {
 }
 
 #[test]
+fn what_strangers_forge_stays_inside_or_is_refused_as_the_layers_fault() {
+    inside("what_strangers_forge_stays_inside_or_is_refused_as_the_layers_fault", || {
+        let canary = test_support::Canary::new();
+        for forged in canary.archives() {
+            let snapshots = snapshot::Snapshots::open(&canary.inside().join("s")).unwrap();
+            let layer = snapshots.unpack(&support::digest(&forged.bytes), &forged.bytes[..]);
+            if let Err(error) = &layer {
+                assert_eq!(error.failure().kind, "layer_invalid", "{}: {error}", forged.name);
+            }
+            canary.check(forged.name);
+            fs::remove_dir_all(canary.inside().join("s")).unwrap();
+        }
+    });
+}
+
+#[test]
 fn links_to_folders_of_the_same_layer_are_followed() {
     inside("links_to_folders_of_the_same_layer_are_followed", || {
         let store = Store::new();

@@ -54,6 +54,11 @@ impl Unpacking {
         match kind {
             EntryType::Directory => self.folder(&path, name, mode, time),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                if in_pieces(entry)? {
+                    return Err(self.malformed("is a sparse file in pieces: pack it without --sparse"));
+                }
+                // All of it ahead: what is not there may be in no archive either.
+                self.measure.bytes(entry.size())?;
                 self.file(entry, name, mode, time)
             }
             EntryType::Symlink => self.link(entry, name, time),
@@ -123,7 +128,7 @@ impl Unpacking {
         Ok(())
     }
 
-    fn file(&mut self, entry: &mut impl Read, name: &[u8], mode: u32, time: i64) -> Result<(), Error> {
+    fn file(&self, entry: &mut impl Read, name: &[u8], mode: u32, time: i64) -> Result<(), Error> {
         let file = replacing(self.parent(), name, |parent| parent.create_file(name));
         let mut file = file.map_err(|error| self.written(error))?;
         let mut buffer = vec![0; 64 << 10];
@@ -132,7 +137,6 @@ impl Unpacking {
             if count == 0 {
                 break;
             }
-            self.measure.bytes(count as u64)?;
             file.write_all(&buffer[..count]).map_err(|error| self.written(error))?;
         }
         finish_file(&file, mode, time).map_err(|error| self.written(error))
@@ -177,6 +181,12 @@ impl Unpacking {
             _ => Error::Disk { path: self.shown.clone().into(), error },
         }
     }
+}
+
+/// As GNU tar's extended headers say it (format 1.0): a map of the pieces precedes them.
+fn in_pieces(entry: &mut Entry<'_, impl Read>) -> Result<bool, Error> {
+    let Some(records) = entry.pax_extensions().map_err(invalid)? else { return Ok(false) };
+    Ok(records.flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 /// The parts of a name below the root; empty for the root itself.

@@ -122,6 +122,21 @@ fn entries_that_would_leave_the_context_are_refused() {
 }
 
 #[test]
+fn what_strangers_forge_stays_inside_or_is_refused_as_theirs() {
+    let canary = test_support::Canary::new();
+    for forged in canary.archives() {
+        let tree = unpack_upload(&TestOutside::archive(forged.bytes), &canary.inside());
+        if let Err(failure) = &tree {
+            let kinds = ["archive_unsafe", "archive_invalid", "source_too_large"];
+            assert!(kinds.contains(&failure.kind.as_str()), "{}: {failure:?}", forged.name);
+        }
+        canary.check(forged.name);
+        fs::remove_dir_all(canary.inside()).unwrap();
+        fs::create_dir(canary.inside()).unwrap();
+    }
+}
+
+#[test]
 fn a_file_is_never_written_through_a_link_of_its_own_name() {
     let victim = tempfile::tempdir().unwrap();
     let target = victim.path().join("target");
