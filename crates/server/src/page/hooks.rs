@@ -3,7 +3,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use model::GitHost;
 use serde::Deserialize;
@@ -18,7 +17,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::{JsonOf, PathOf, SecretJsonOf};
 use crate::http::problem::Problem;
 use crate::routes::hooks::{
-    HookPath, change_hook, create_hook, delete_hook, get_hook, list_hooks, rotate_hook,
+    HookPath, change_hook, create_hook, delete_hook, find_hook, get_hook, list_hooks, rotate_hook,
 };
 
 const PLACE: &str = "/registries";
@@ -140,10 +139,10 @@ pub(crate) async fn ask_to_delete(
     State(app): State<App>,
     caller: Caller,
     PathOf(place): PathOf<Place>,
-    path: PathOf<HookPath>,
+    PathOf(path): PathOf<HookPath>,
 ) -> Result<Response, Problem> {
-    let _there = get_hook(State(app.clone()), path).await?;
-    removal(&place).ask(&app, caller).await
+    let hook = find_hook(&app, &path).await?;
+    removal(&place).of_version(hook.version).ask(&app, caller).await
 }
 
 /// `POST …/delete`
@@ -152,10 +151,11 @@ pub(crate) async fn delete(
     caller: Caller,
     PathOf(place): PathOf<Place>,
     path: PathOf<HookPath>,
+    sent: Values,
 ) -> Result<Response, Problem> {
-    match delete_hook(State(app.clone()), path, HeaderMap::new()).await {
+    match delete_hook(State(app.clone()), path, seen(&sent)).await {
         Ok(_) => Ok(done(&hooks_of(&place.registry))),
-        Err(problem) => removal(&place).refused(&app, caller, problem).await,
+        Err(problem) => removal(&place).filled(&sent).refused(&app, caller, problem).await,
     }
 }
 

@@ -80,8 +80,12 @@ pub(crate) async fn create_hook(
     let row = NewRow { id, registry: registry.name, name, host, repositories, sealed };
     let made = app.database.create_hook(&row).await?.ok_or_else(|| {
         let detail = format!("There is a hook `{}` already.", row.name);
-        Problem::new(&kind::ALREADY_EXISTS, detail, "Choose another name, or rotate its secret.")
-            .in_field("name")
+        Problem::new(
+            &kind::ALREADY_EXISTS,
+            detail,
+            "Choose another name; `slipway hook rotate` gives that one a new secret.",
+        )
+        .in_field("name")
     })?;
     let address = Some(app.public(&format!("/hooks/{}", made.id)));
     Ok((StatusCode::CREATED, Json(Hook { address, secret: shown(given, &secret), ..made.into() })))
@@ -197,7 +201,7 @@ pub(crate) async fn delete_hook(
     }
 }
 
-async fn find_hook(app: &App, path: &HookPath) -> Result<HookRow, Problem> {
+pub(crate) async fn find_hook(app: &App, path: &HookPath) -> Result<HookRow, Problem> {
     let registry = find_registry(app, &path.registry).await?;
     let found = app.database.get_hook(&registry.name, &path.hook).await?;
     found.ok_or_else(|| not_found(&path.hook))

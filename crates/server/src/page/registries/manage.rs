@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::fields;
@@ -77,8 +76,8 @@ pub(crate) async fn ask_to_delete(
     caller: Caller,
     PathOf(name): PathOf<String>,
 ) -> Result<Response, Problem> {
-    let _there = one(&app, &name).await?;
-    removal(&name).ask(&app, caller).await
+    let there = one(&app, &name).await?;
+    removal(&name).of_version(there.version).ask(&app, caller).await
 }
 
 /// `POST` to the same.
@@ -86,10 +85,11 @@ pub(crate) async fn delete(
     State(app): State<App>,
     caller: Caller,
     PathOf(name): PathOf<String>,
+    sent: Values,
 ) -> Result<Response, Problem> {
-    match delete_registry(State(app.clone()), caller.clone(), PathOf(name.clone()), HeaderMap::new()).await {
+    match delete_registry(State(app.clone()), caller.clone(), PathOf(name.clone()), seen(&sent)).await {
         Ok(_) => Ok(done("/registries")),
-        Err(problem) => removal(&name).refused(&app, caller, problem).await,
+        Err(problem) => removal(&name).filled(&sent).refused(&app, caller, problem).await,
     }
 }
 
