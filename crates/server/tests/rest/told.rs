@@ -84,7 +84,7 @@ async fn a_pull_request_has_a_context_of_its_own_and_a_strangers_one_for_itself(
 #[tokio::test]
 async fn who_did_not_hear_is_shown_with_the_run_and_no_address_of_a_receiver() {
     let (host, listener) = (FakeGitHost::github("another").await, FakeGitHost::receiver().await);
-    let story = Story::begin("github", &host, json!([notify(&listener, "told?key=4711")])).await;
+    let story = Story::begin("github", &host, json!([notify(&listener, "told?key=hushhush")])).await;
     listener.prepare([(500, vec![])]);
     let path = story.push(1, AFTER).await;
     let run = until(async || {
@@ -103,8 +103,8 @@ async fn who_did_not_hear_is_shown_with_the_run_and_no_address_of_a_receiver() {
     assert!(status["last_error"].as_str().unwrap().contains("401"), "{status}");
     assert!(webhook["last_error"].as_str().unwrap().contains("500") && webhook["next_try_at"].is_string());
     assert_eq!(webhook["host"], listener.url("").trim_start_matches("http://").trim_end_matches('/'));
-    assert!(!run["reports"].to_string().contains("4711") && !run.to_string().contains(TOKEN), "{run}");
+    assert!(!run["reports"].to_string().contains("hushhush") && !run.to_string().contains(TOKEN), "{run}");
     let page = story.world.get(&path.replace("/v1/", "/")).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("given up after 1 try") && page.contains("not heard in 1 try"), "{page}");
-    assert!(!page.contains("4711"));
+    assert!(!page.contains("hushhush"));
 }
