@@ -174,6 +174,8 @@ async fn a_signed_push_becomes_a_run_with_nothing_but_the_command_line() {
         let again = person.say(&["delivery", "replay", &delivery]);
         assert_eq!(again.code, 0, "{again:?}");
         assert_eq!(worked_off(&person, &delivery).await["decisions"][0]["run"], run.as_str());
+        let none = person.say(&["delivery", "list", "--hook", "another"]);
+        assert!(none.done().contains("no such deliveries"), "{none:?}");
         let listed = person.say(&["delivery", "list", "--status", "matched"]);
         assert!(listed.done().contains(&delivery), "{listed:?}");
     }
@@ -324,6 +326,15 @@ async fn a_token_may_do_what_its_role_says_until_it_is_deleted() {
     assert!(refused.err.contains("contributor") && refused.err.contains("hint:"), "{refused:?}");
     let listed = person.say(&["token", "list"]);
     assert!(listed.done().contains("wall") && !listed.out.contains(&token), "{listed:?}");
+    let shown = person.say(&["token", "show", "wall"]);
+    assert!(shown.done().contains("reader") && !shown.out.contains(&token), "{shown:?}");
+    // Names are labels: a second one has the same while it takes the place of the first.
+    let second =
+        person.say(&["token", "create", "wall", "--role", "reader", "--json"]).object()["id"].clone();
+    let which = person.say(&["token", "delete", "wall"]);
+    assert_eq!(which.code, Some(2), "{which:?}");
+    assert!(which.err.contains(second.as_str().unwrap()), "the hint names both: {which:?}");
+    person.say(&["token", "delete", second.as_str().unwrap()]).done();
     person.say(&["token", "delete", "wall"]).done();
     let ended = reader.say(&["task", "list", "--json"]);
     assert_eq!(ended.code, 2, "{ended:?}");

@@ -204,6 +204,7 @@ impl Database {
         &self,
         registry: &str,
         status: Option<DeliveryStatus>,
+        hook: Option<&str>,
         cursor: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Vec<DeliveryRow>, Error> {
@@ -213,13 +214,15 @@ impl Database {
                  d.decisions, d.worked_at, length(d.body)::bigint AS size
              FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
              WHERE d.registry = $1 AND ($2::text IS NULL OR d.status = $2) AND ($3::uuid IS NULL OR d.id < $3)
+                 AND ($5::text IS NULL OR h.name = $5)
              ORDER BY d.id DESC LIMIT $4",
         )
         .persistent(false)
         .bind(registry)
         .bind(status.map(DeliveryStatus::as_str))
         .bind(cursor.map(|cursor| cursor.0))
-        .bind(i64::from(limit));
+        .bind(i64::from(limit))
+        .bind(hook);
         rows.fetch_all(&self.pool).await?.into_iter().map(DeliveryRow::try_from).collect()
     }
 

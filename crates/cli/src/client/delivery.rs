@@ -14,6 +14,7 @@ pub(crate) enum DeliveryCommand {
     /// List deliveries, newest first.
     #[command(after_help = format!("Examples:
   slipway delivery list --status ignored
+  slipway delivery list --hook github
   slipway delivery list --json | jq -r '.summary'
 
 {NOUN_EXIT_CODES}"))]
@@ -44,6 +45,9 @@ pub(crate) struct ListArgs {
     /// Only those that stand there
     #[arg(long, value_parser = ["received", "matched", "ignored", "failed"])]
     status: Option<String>,
+    /// Only those that came to this hook
+    #[arg(long, value_name = "NAME")]
+    hook: Option<String>,
     /// How many, newest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
@@ -69,12 +73,16 @@ async fn carry_out(command: &DeliveryCommand, json: bool) -> Result<u8, ClientEr
     match command {
         DeliveryCommand::List(args) => {
             let service = args.service.service()?;
-            let list = service.list_deliveries(args.status.as_deref(), args.limit).await?;
+            let list =
+                service.list_deliveries(args.status.as_deref(), args.hook.as_deref(), args.limit).await?;
             let row = |delivery: &Delivery| {
                 let Delivery { id, hook, received_at, summary, .. } = delivery;
                 [id.to_string(), when(*received_at), hook.clone(), summary.clone()]
             };
-            let none = format!("Nothing was delivered to registry {}.", service.registry());
+            let none = match args.status.is_some() || args.hook.is_some() {
+                true => format!("There are no such deliveries in registry {}.", service.registry()),
+                false => format!("Nothing was delivered to registry {}.", service.registry()),
+            };
             print_list(json, &list, ["DELIVERY", "RECEIVED", "HOOK", "WHAT BECAME OF IT"], row, &none);
         }
         DeliveryCommand::Show(args) => {

@@ -76,7 +76,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
     /// Only runs that this started: manual, commit, pull_request
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "CAUSE")]
     cause: Option<String>,
     /// Only runs of this branch or tag
     #[arg(long, value_name = "NAME")]

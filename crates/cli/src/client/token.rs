@@ -8,7 +8,7 @@ use server::api::{NewToken, Token, TokenList};
 
 use super::error::{ClientError, conclude};
 use super::service::{Noun, Service};
-use super::shared::{confirm, print_done, print_list, print_one, seconds, when_known, word_of};
+use super::shared::{confirm, print_done, print_list, print_one, seconds, when, when_known, word_of};
 use super::{NOUN_EXIT_CODES, ReachArgs};
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +19,12 @@ pub(crate) enum TokenCommand {
 
 {NOUN_EXIT_CODES}"))]
     List(ReachArgs),
+    /// Show a token, without its text.
+    #[command(after_help = format!("Example:
+  slipway token show ci
+
+{NOUN_EXIT_CODES}"))]
+    Show(ShowArgs),
     /// Make a token; its text is printed once.
     #[command(after_help = format!("Examples:
   slipway token create ci --role submitter --registry local --expires-in 30d
@@ -38,8 +44,16 @@ contributor changes tasks, hooks and credentials; administrator changes registri
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The token's id, or its name where only one has it
+    token: String,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
-    /// Who or what will use it
+    /// Who or what will use it; a label, which another token may have as well
     name: String,
     /// What it may do
     #[arg(long, value_parser = word_of::<Role, 4>(Role::ALL.map(Role::as_str)))]
@@ -74,6 +88,7 @@ impl TokenCommand {
     fn reach(&self) -> &ReachArgs {
         match self {
             Self::List(reach) => reach,
+            Self::Show(args) => &args.reach,
             Self::Create(args) => &args.reach,
             Self::Delete(args) => &args.reach,
         }
@@ -89,6 +104,7 @@ async fn carry_out(command: &TokenCommand) -> Result<u8, ClientError> {
             let header = ["ID", "NAME", "ROLE", "REGISTRY", "EXPIRES"];
             print_list(reach.json, &list.tokens, header, row, "There are no tokens.");
         }
+        TokenCommand::Show(args) => show(reach.json, &find(&service, &args.token).await?),
         TokenCommand::Create(args) => {
             let CreateArgs { name, role, registry, expires_in, .. } = args;
             let (name, registry) = (name.clone(), registry.clone());
@@ -105,17 +121,20 @@ async fn carry_out(command: &TokenCommand) -> Result<u8, ClientError> {
     Ok(0)
 }
 
-/// By its id, or by a name that is nobody else's.
+/// By its id, or by a name that is nobody else's. Names are labels: while one token takes the place of another, both
+/// have the same.
 async fn find(service: &Service, wanted: &str) -> Result<Token, ClientError> {
     let list: TokenList = service.list(Noun::Tokens).await?;
     let mut found: Vec<_> = list.tokens;
     found.retain(|token| token.name == wanted || token.id.to_string() == wanted);
     match (found.pop(), found.is_empty()) {
         (Some(token), true) => Ok(token),
-        (Some(_), false) => Err(ClientError::usage(
-            format!("Several tokens have the name `{wanted}`."),
-            "Name one by its id; `slipway token list` has it.",
-        )),
+        (Some(last), false) => {
+            let made = |token: &Token| format!("{} (made {})", token.id, when(token.created_at));
+            let ids: Vec<_> = found.iter().chain([&last]).map(made).collect();
+            let hint = format!("Name one by its id: {}.", ids.join(", "));
+            Err(ClientError::usage(format!("Several tokens have the name `{wanted}`."), hint))
+        }
         (None, _) => Err(ClientError::usage(
             format!("There is no token `{wanted}`."),
             "`slipway token list` lists them.",
@@ -140,6 +159,7 @@ fn show(json: bool, token: &Token) {
             ("role", role),
             ("registry", registry),
             ("expires", if token.expires_at.is_some() { when_known(token.expires_at) } else { expires }),
+            ("made", when(token.created_at)),
             ("last used", when_known(token.last_used_at)),
             ("token", token.token.clone().unwrap_or_default()),
         ],

@@ -43,7 +43,8 @@ async fn a_filter_that_matches_little_reads_little() {
         let page = server.list_runs(&task, None, 20).await.unwrap();
         assert_eq!(page.runs.iter().map(|run| run.id).collect::<Vec<_>>(), [run]);
         assert!(server.list_runs(&failed, None, 20).await.unwrap().runs.is_empty());
-        let none = server.list_deliveries("local", Some(DeliveryStatus::Failed), None, 20).await.unwrap();
+        let none =
+            server.list_deliveries("local", Some(DeliveryStatus::Failed), None, None, 20).await.unwrap();
         assert!(none.is_empty());
         lists += 1;
         let read = world

@@ -36,7 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOf<T> {
         let Json(value) = Json::<T>::from_request(whole, state).await?;
         // serde reads a struct out of an array as well, by the order of its fields.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
-            let hint = "GET /openapi.json shows the schema of this address.";
+            let hint = "`--json` of a `show` command prints what is taken; GET /openapi.json has the schema.";
             return Err(
                 Problem::new(&kind::JSON_INVALID, "The body is no JSON object.", hint).in_field("body")
             );
@@ -61,7 +61,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SecretJsonOf<T> {
             Err(problem) if *problem.kind() == kind::JSON_INVALID => Err(Problem::new(
                 &kind::JSON_INVALID,
                 "The body is not the JSON that was expected; it may hold a secret, so that nothing of it is repeated.",
-                "GET /openapi.json shows the schema of this address; a secret is text in quotes.",
+                "A secret is text in quotes; GET /openapi.json has the schema.",
             )
             .in_field("body")),
             Err(problem) => Err(problem),
@@ -136,7 +136,7 @@ impl From<PathRejection> for Problem {
         Self::new(
             &kind::PARAMETER_INVALID,
             rejection.body_text(),
-            "Ids are UUIDs, as POST answered them; /openapi.json has the rest.",
+            "Ids are UUIDs, as lists have them (`slipway run list`); /openapi.json has the rest.",
         )
         .in_field("path")
     }
@@ -144,8 +144,12 @@ impl From<PathRejection> for Problem {
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::new(&kind::PARAMETER_INVALID, rejection.body_text(), "GET /openapi.json says what is taken.")
-            .in_field("query")
+        Self::new(
+            &kind::PARAMETER_INVALID,
+            rejection.body_text(),
+            "`--help` of the command says what is taken; by REST, GET /openapi.json.",
+        )
+        .in_field("query")
     }
 }
 
@@ -156,7 +160,10 @@ impl From<JsonRejection> for Problem {
                 (&kind::MEDIA_TYPE_UNSUPPORTED, "Send the header `Content-Type: application/json`.")
             }
             StatusCode::PAYLOAD_TOO_LARGE => (&kind::BODY_TOO_LARGE, "A description has at most 1 MiB."),
-            _ => (&kind::JSON_INVALID, "GET /openapi.json shows the schema of this address."),
+            _ => (
+                &kind::JSON_INVALID,
+                "`--json` of a `show` command prints what is taken; GET /openapi.json has the schema.",
+            ),
         };
         Self::new(kind, without_values(&rejection.body_text()), hint).in_field("body")
     }

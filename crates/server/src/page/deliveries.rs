@@ -102,7 +102,7 @@ pub(crate) async fn deliveries(
     let (mut deliveries, mut older) = (Vec::new(), None);
     if let Some(name) = &choice.chosen {
         let wanted = (!status.is_empty()).then(|| status.parse().map_err(unknown_status)).transpose()?;
-        let query = ListQuery { cursor, limit: Some(SHOWN), status: wanted };
+        let query = ListQuery { cursor, limit: Some(SHOWN), status: wanted, hook: None };
         let page = list::page(&app, name, &query).await?;
         older = page
             .next_cursor

@@ -139,9 +139,9 @@ pub(crate) async fn ask_to_delete(
     State(app): State<App>,
     caller: Caller,
     PathOf(place): PathOf<Place>,
-    path: PathOf<HookPath>,
+    PathOf(path): PathOf<HookPath>,
 ) -> Result<Response, Problem> {
-    let hook = find_hook(&app, &path.0).await?;
+    let hook = find_hook(&app, &path).await?;
     removal(&place).of_version(hook.version).ask(&app, caller).await
 }
 

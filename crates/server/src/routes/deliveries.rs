@@ -30,6 +30,7 @@ pub(crate) struct ListQuery {
     pub(crate) cursor: Option<String>,
     pub(crate) limit: Option<u32>,
     pub(crate) status: Option<DeliveryStatus>,
+    pub(crate) hook: Option<String>,
 }
 
 /// List deliveries, newest first.
@@ -37,6 +38,7 @@ pub(crate) struct ListQuery {
     params(
         ("registry" = String, Path, example = "local"),
         ("status" = Option<DeliveryStatusWord>, Query, description = "Only those that stand there"),
+        ("hook" = Option<String>, Query, description = "Only those of the hook of that name"),
         ("limit" = Option<u32>, Query, description = "Deliveries on a page, 20 when absent", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
@@ -56,7 +58,8 @@ pub(crate) async fn list_deliveries(
     let page = page(&app, &registry.name, &query).await?;
     let link = page.next_cursor.as_ref().map(|next| {
         let address = format!("/v1/registries/{}/deliveries", registry.name);
-        cursor::link(&address, limit, &[("status", query.status.map(DeliveryStatus::as_str))], next)
+        let filters = [("status", query.status.map(DeliveryStatus::as_str)), ("hook", query.hook.as_deref())];
+        cursor::link(&address, limit, &filters, next)
     });
     Ok((link.unwrap_or_default(), Json(page)).into_response())
 }
@@ -65,7 +68,10 @@ pub(crate) async fn list_deliveries(
 pub(crate) async fn page(app: &App, registry: &str, query: &ListQuery) -> Result<DeliveryPage, Problem> {
     let limit = limit(query.limit)?;
     let cursor = query.cursor.as_deref().map(cursor::read).transpose()?.map(|run| DeliveryId(run.0));
-    let mut rows = app.database.list_deliveries(registry, query.status, cursor, limit + 1).await?;
+    let mut rows = app
+        .database
+        .list_deliveries(registry, query.status, query.hook.as_deref(), cursor, limit + 1)
+        .await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| cursor::write(model::RunId(row.id.0)));

@@ -30,17 +30,16 @@ pub(crate) fn check_seen(headers: &HeaderMap, version: i32) -> Result<Option<i32
     let mut tags = seen.flat_map(|value| value.to_str().unwrap_or_default().split(',')).map(str::trim);
     match tags.any(|seen| seen == "*" || seen == tag(version)) {
         true => Ok(Some(version)),
-        false => Err(outdated()),
+        false => Err(outdated().in_field("If-Match")),
     }
 }
 
 pub(crate) fn outdated() -> Problem {
     Problem::new(
         &kind::OUTDATED,
-        "Somebody changed it meanwhile: it has another version by now than the one that was seen (`If-Match`).",
-        "Read it again, and make the change to what is there now.",
+        "Somebody else changed it meanwhile: it has another version by now than the one that was seen.",
+        "Look at it as it is now (its page, `slipway … show`; by REST, GET for the ETag), and ask again.",
     )
-    .in_field("If-Match")
 }
 
 fn tag(version: i32) -> String {

@@ -80,8 +80,12 @@ pub(crate) async fn create_hook(
     let row = NewRow { id, registry: registry.name, name, host, repositories, sealed };
     let made = app.database.create_hook(&row).await?.ok_or_else(|| {
         let detail = format!("There is a hook `{}` already.", row.name);
-        Problem::new(&kind::ALREADY_EXISTS, detail, "Choose another name, or rotate its secret.")
-            .in_field("name")
+        Problem::new(
+            &kind::ALREADY_EXISTS,
+            detail,
+            "Choose another name; `slipway hook rotate` gives that one a new secret.",
+        )
+        .in_field("name")
     })?;
     let address = Some(app.public(&format!("/hooks/{}", made.id)));
     Ok((StatusCode::CREATED, Json(Hook { address, secret: shown(given, &secret), ..made.into() })))

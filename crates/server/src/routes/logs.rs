@@ -110,7 +110,7 @@ pub(crate) fn known_attempt(asked: Option<i32>, attempts: i32) -> Result<Option<
         Some(attempt) if !(1..=attempts.max(1)).contains(&attempt) => Err(Problem::new(
             &kind::ATTEMPT_NOT_FOUND,
             format!("The run has had {attempts} attempts; there is no attempt {attempt}."),
-            "Leave `attempt` out for the latest.",
+            "Leave the attempt out for the latest.",
         )
         .in_field("attempt")),
         other => Ok(other),

@@ -73,7 +73,7 @@ impl From<database::Error> for Problem {
             return Self::new(
                 &kind::SOURCE_NOT_FOUND,
                 format!("There is no complete upload {source} in this registry."),
-                "Upload the archive first: `slipway build FOLDER` does both; over REST, `POST …/sources` answers its id.",
+                "`slipway build FOLDER` uploads it anew; by REST, `POST …/sources` answers an id.",
             )
             .in_field("source");
         }

@@ -19,7 +19,7 @@ pub(crate) fn patched<T: Serialize + DeserializeOwned>(
     let internal = |error: serde_json::Error| Problem::new(&kind::INTERNAL, error.to_string(), "");
     let mut value = serde_json::to_value(before).map_err(internal)?;
     let refuse = |error: serde_json::Error| {
-        let hint = "The body is a JSON merge patch: fields that are there replace, `null` removes. /openapi.json has the schema.";
+        let hint = "Fields that are named replace, and `null` removes, as `--clear` does. By REST it is a JSON merge patch; /openapi.json has the schema.";
         let said = without_values(&error.to_string());
         Problem::new(&kind::JSON_INVALID, format!("With that change it reads wrong: {said}."), hint)
             .in_field("body")

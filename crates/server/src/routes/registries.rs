@@ -65,7 +65,7 @@ pub(crate) async fn create_registry(
         return Err(Problem::new(
             &kind::ALREADY_EXISTS,
             format!("There is a registry `{}` already.", row.name),
-            "Change it: `slipway registry update`, or PATCH.",
+            format!("`slipway registry update {}` changes it, as its page does; by REST, PATCH.", row.name),
         )
         .in_field("name"));
     }
@@ -160,7 +160,7 @@ pub(crate) async fn delete_registry(
         Deleted::InUse(what) => Err(Problem::new(
             &kind::REGISTRY_IN_USE,
             format!("The registry `{}` has {}.", registry.name, what.join(", ")),
-            "Delete its tasks, hooks and credentials first. Runs tell what was pushed there, so that their registry stays.",
+            "Delete its tasks, hooks and credentials first (`slipway task delete` and so on, or its page). Runs tell what was pushed there, so that their registry stays.",
         )),
     }
 }
@@ -205,9 +205,8 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
         };
         if let Some(message) = wrong {
             let hint = format!(
-                "Add the registry first, then its credential, then change how it signs in: `slipway registry create`, \
-                 `slipway credential set --kind registry`, `slipway registry update`; over REST, PUT \
-                 /v1/registries/{}/credentials/{name} and PATCH `sign_in`.",
+                "Add the registry first, without a sign-in; then `slipway credential set {name} --kind registry --registry {0}`; \
+                 then `slipway registry update {0}` with the sign-in. By REST: PUT …/credentials/{name}, then PATCH `sign_in`.",
                 row.name
             );
             return Err(Problem::new(&kind::REGISTRY_INVALID, message, hint).in_field("sign_in.credential"));

@@ -105,8 +105,8 @@ pub(crate) async fn create_task(
     let made = app.database.create_task(&registry.name, &name, &spec, repository.as_deref()).await?;
     let made = made.ok_or_else(|| {
         let detail = format!("There is a task `{name}` already.");
-        Problem::new(&kind::ALREADY_EXISTS, detail, "Change it: `slipway task update`, or PATCH.")
-            .in_field("name")
+        let hint = format!("`slipway task update {name}` changes it, as its page does; by REST, PATCH.");
+        Problem::new(&kind::ALREADY_EXISTS, detail, hint).in_field("name")
     })?;
     receivers_named(&app, &registry.name, &spec.notify).await?;
     Ok(tagged(StatusCode::CREATED, made))

@@ -120,7 +120,7 @@ pub(crate) async fn delete_token(
         return Err(Problem::new(
             &kind::IN_USE,
             "This request was made with that very token.",
-            "Make another administrator's token first, and end this one with it.",
+            "Make another first (`slipway token create NAME --role administrator`), and end this one with it.",
         ));
     }
     app.database.delete_token(token.id).await?;
@@ -135,7 +135,7 @@ async fn find(app: &App, caller: &Caller, token: TokenId) -> Result<TokenRow, Pr
         Problem::new(
             &kind::TOKEN_NOT_FOUND,
             format!("There is no token {token}."),
-            "`slipway token list` shows them; over REST, GET /v1/tokens.",
+            "`slipway token list` lists them, and so does the page; by REST, GET /v1/tokens.",
         )
     })
 }

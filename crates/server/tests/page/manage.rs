@@ -31,8 +31,8 @@ fn deeds(token: &str) -> Vec<(String, Role, Sent)> {
     vec![
         (local("new-task"), Contributor, task.clone()),
         (local("tasks/app/edit"), Contributor, [task, vec![("version", "1")]].concat()),
-        (local("tasks/app/disable"), Contributor, vec![]),
-        (local("tasks/app/enable"), Contributor, vec![]),
+        (local("tasks/app/disable"), Contributor, vec![("version", "2")]),
+        (local("tasks/app/enable"), Contributor, vec![("version", "3")]),
         (local("new-hook"), Contributor, vec![("name", "new"), ("host", "gitea")]),
         (
             local("hooks/hub/edit"),
@@ -63,10 +63,10 @@ fn deeds(token: &str) -> Vec<(String, Role, Sent)> {
             vec![("name", "ci"), ("role", "reader"), ("expires_in_seconds", "86400")],
         ),
         (format!("/tokens/{token}/delete"), Administrator, vec![]),
-        (local("tasks/app/delete"), Contributor, vec![]),
-        (local("hooks/hub/delete"), Contributor, vec![]),
+        (local("tasks/app/delete"), Contributor, vec![("version", "4")]),
+        (local("hooks/hub/delete"), Contributor, vec![("version", "3")]),
         (local("credentials/npm/delete"), Contributor, vec![]),
-        ("/registries/spare/delete".into(), Administrator, vec![]),
+        ("/registries/spare/delete".into(), Administrator, vec![("version", "1")]),
     ]
 }
 
@@ -336,10 +336,12 @@ async fn saving_a_form_changes_what_was_touched_and_nothing_that_somebody_else_c
     assert_eq!(unsaid.status(), 400, "rather than another value than was meant");
     assert!(unsaid.text().await.unwrap().contains("Line 2 has no `=`."));
     let enabled = async || json_of(world.get(&format!("{V1}/tasks/app"))).await["enabled"].clone();
-    browser.post("/registries/local/tasks/app/disable", &[]).send().await.unwrap();
-    assert_eq!(enabled().await, false);
-    browser.post("/registries/local/tasks/app/enable", &[]).send().await.unwrap();
-    assert_eq!(enabled().await, true);
+    for (deed, after) in [("disable", false), ("enable", true)] {
+        let seen = version_in(&browser.text("/registries/local/tasks/app").await);
+        let deed = format!("/registries/local/tasks/app/{deed}");
+        browser.post(&deed, &[("version", seen.as_str())]).send().await.unwrap();
+        assert_eq!(enabled().await, after);
+    }
 }
 
 #[tokio::test]
@@ -358,4 +360,50 @@ async fn what_is_in_use_stays_and_the_question_says_why() {
         assert!(text.contains("in_use") && text.contains("Nothing was changed"), "{text}");
     }
     assert_eq!(FORMS.len(), 7, "the walks above know them");
+}
+
+/// The version that a page's form holds.
+fn version_in(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"version\" value=\"").expect("a form with a version");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn nothing_is_removed_or_switched_that_somebody_else_changed_since_it_was_shown() {
+    let world = World::new().await;
+    furnish(&world).await;
+    world.db.server.upsert_registry("spare", "127.0.0.1:5003", true).await.unwrap();
+    let browser = Browser::signed_in(&world, Role::Administrator, None).await;
+    let patch = async |path: &str, body: Value| {
+        let patched = world.http.patch(world.url(path)).json(&body).send().await.unwrap();
+        assert_eq!(patched.status(), 200, "{path}");
+    };
+    let cases = [
+        ("registries/local/tasks/app", "", "disable", json!({ "build": { "target": "a" } })),
+        ("registries/local/tasks/app", "delete", "delete", json!({ "build": { "target": "b" } })),
+        (
+            "registries/local/hooks/hub",
+            "delete",
+            "delete",
+            json!({ "repositories": ["https://example.com/x"] }),
+        ),
+        ("registries/spare", "delete", "delete", json!({ "address": "127.0.0.1:5004" })),
+    ];
+    for (thing, shown_at, deed, change) in cases {
+        let shown_at = format!("/{thing}/{shown_at}");
+        let show = async || browser.text(shown_at.trim_end_matches('/')).await;
+        let seen = version_in(&show().await);
+        patch(&format!("/v1/{thing}"), change).await;
+        let deed = format!("/{thing}/{deed}");
+        for stale in [vec![("version", seen.as_str())], vec![]] {
+            let answer = browser.post(&deed, &stale).send().await.unwrap();
+            assert_eq!(answer.status(), 412, "{deed} {stale:?}");
+            let text = answer.text().await.unwrap();
+            assert!(text.contains("Somebody else changed it meanwhile"), "{deed}: {text}");
+        }
+        assert_eq!(world.get(&format!("/v1/{thing}")).send().await.unwrap().status(), 200, "it stays");
+        let now = version_in(&show().await);
+        let done = browser.post(&deed, &[("version", now.as_str())]).send().await.unwrap();
+        assert!(done.status().is_redirection(), "{deed}: {}", done.status());
+    }
 }

@@ -83,10 +83,12 @@ impl Service {
     pub(crate) async fn list_deliveries(
         &self,
         status: Option<&str>,
+        hook: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Delivery>, ClientError> {
         let mut query = vec![("limit", limit.to_string())];
         query.extend(status.map(|status| ("status", status.to_owned())));
+        query.extend(hook.map(|hook| ("hook", hook.to_owned())));
         let page: DeliveryPage = self.json(self.quick(Method::GET, &["deliveries"]).query(&query)).await?;
         Ok(page.deliveries)
     }

@@ -76,8 +76,8 @@ pub(crate) async fn ask_to_delete(
     caller: Caller,
     PathOf(name): PathOf<String>,
 ) -> Result<Response, Problem> {
-    let registry = one(&app, &name).await?;
-    removal(&name).of_version(registry.version).ask(&app, caller).await
+    let there = one(&app, &name).await?;
+    removal(&name).of_version(there.version).ask(&app, caller).await
 }
 
 /// `POST` to the same.

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
@@ -100,19 +99,32 @@ fn difference_to(task: &Task, mut after: Values) -> Result<Map<String, Value>, P
 }
 
 /// `POST …/enable`
-pub(crate) async fn enable(app: State<App>, path: PathOf<TaskPath>) -> Result<Response, Problem> {
-    switch(app, path, true).await
+pub(crate) async fn enable(
+    app: State<App>,
+    path: PathOf<TaskPath>,
+    sent: Values,
+) -> Result<Response, Problem> {
+    switch(app, path, &sent, true).await
 }
 
 /// `POST …/disable`
-pub(crate) async fn disable(app: State<App>, path: PathOf<TaskPath>) -> Result<Response, Problem> {
-    switch(app, path, false).await
+pub(crate) async fn disable(
+    app: State<App>,
+    path: PathOf<TaskPath>,
+    sent: Values,
+) -> Result<Response, Problem> {
+    switch(app, path, &sent, false).await
 }
 
-async fn switch(app: State<App>, PathOf(path): PathOf<TaskPath>, enabled: bool) -> Result<Response, Problem> {
+async fn switch(
+    app: State<App>,
+    PathOf(path): PathOf<TaskPath>,
+    sent: &Values,
+    enabled: bool,
+) -> Result<Response, Problem> {
     let page = task_address(&path.registry, &path.task);
     let patch = Map::from_iter([("enabled".to_owned(), Value::Bool(enabled))]);
-    change_task(app, PathOf(path), HeaderMap::new(), JsonOf(patch)).await?;
+    change_task(app, PathOf(path), seen(sent), JsonOf(patch)).await?;
     Ok(done(&page))
 }
 
@@ -133,10 +145,10 @@ pub(crate) async fn delete(
     PathOf(path): PathOf<TaskPath>,
     sent: Values,
 ) -> Result<Response, Problem> {
-    let (form, list) = (removal(&path).filled(&sent), format!("/tasks?registry={}", path.registry));
+    let (form, list) = (removal(&path), format!("/tasks?registry={}", path.registry));
     match delete_task(State(app.clone()), PathOf(path), seen(&sent)).await {
         Ok(_) => Ok(done(&list)),
-        Err(problem) => form.refused(&app, caller, problem).await,
+        Err(problem) => form.filled(&sent).refused(&app, caller, problem).await,
     }
 }
 
