@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use model::{Cause, RunId, RunStatus, SourceSpec};
 use serde::Serialize;
@@ -69,14 +70,14 @@ pub(crate) struct RunsArgs {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     service: ServiceArgs,
-    /// Only runs that stand there: queued, started, publishing, succeeded, failed, cancelled, timed_out
-    #[arg(long)]
+    /// Only runs that stand there
+    #[arg(long, value_parser = statuses())]
     status: Option<RunStatus>,
     /// Only runs of this task
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
-    /// Only runs that this started: manual, commit, pull_request
-    #[arg(long, value_name = "CAUSE")]
+    /// Only runs that this started
+    #[arg(long, value_name = "CAUSE", value_parser = Cause::WORDS)]
     cause: Option<String>,
     /// Only runs of this branch or tag
     #[arg(long, value_name = "NAME")]
@@ -87,6 +88,12 @@ pub(crate) struct ListArgs {
     /// How many, newest first
     #[arg(long, default_value_t = 20)]
     limit: u32,
+}
+
+/// The words of a run's status, in help, completions and refusals.
+fn statuses() -> impl TypedValueParser<Value = RunStatus> {
+    PossibleValuesParser::new(RunStatus::ALL.iter().map(|status| status.as_str()))
+        .try_map(|word| word.parse::<RunStatus>())
 }
 
 #[derive(Debug, Args)]

@@ -101,7 +101,8 @@ pub(crate) async fn deliveries(
     let choice = choose(&app, &caller, &registry).await?;
     let (mut deliveries, mut older) = (Vec::new(), None);
     if let Some(name) = &choice.chosen {
-        let wanted = (!status.is_empty()).then(|| status.parse().map_err(unknown_status)).transpose()?;
+        let wanted =
+            (!status.is_empty()).then(|| status.parse().map_err(|_| unknown_status())).transpose()?;
         let query = ListQuery { cursor, limit: Some(SHOWN), status: wanted, hook: None };
         let page = list::page(&app, name, &query).await?;
         older = page
@@ -135,7 +136,7 @@ fn shown(body: &str) -> String {
     json.and_then(|json| serde_json::to_string_pretty(&json)).unwrap_or_else(|_| body.to_owned())
 }
 
-fn unknown_status(said: String) -> Problem {
+fn unknown_status() -> Problem {
     let hint = "Choose one of the statuses in the list.";
-    Problem::new(&kind::PARAMETER_INVALID, format!("{said}."), hint).in_field("status")
+    Problem::new(&kind::PARAMETER_INVALID, "That is none of the statuses.", hint).in_field("status")
 }

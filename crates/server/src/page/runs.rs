@@ -87,7 +87,9 @@ pub(crate) async fn runs(
     let query = ListQuery {
         cursor: there(&filter.cursor),
         limit: Some(there(&filter.limit).map_or(Ok(SHOWN), |limit| limit.parse().map_err(no_number))?),
-        status: there(&filter.status).map(|status| status.parse().map_err(unknown_status)).transpose()?,
+        status: there(&filter.status)
+            .map(|status| status.parse().map_err(|_| unknown_status()))
+            .transpose()?,
         task: there(&filter.task),
         cause: there(&filter.cause),
         branch: there(&filter.branch),
@@ -138,9 +140,9 @@ impl Filter {
     }
 }
 
-fn unknown_status(said: String) -> Problem {
+fn unknown_status() -> Problem {
     let hint = "Choose one of the statuses in the list.";
-    Problem::new(&kind::PARAMETER_INVALID, format!("{said}."), hint).in_field("status")
+    Problem::new(&kind::PARAMETER_INVALID, "That is none of the statuses.", hint).in_field("status")
 }
 
 fn no_number(_: std::num::ParseIntError) -> Problem {
