@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use content::Allowance;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
@@ -16,6 +17,20 @@ use crate::rooted::{Root, clean, reopen, stat};
 
 /// One block of a tar.
 const BLOCK: usize = 512;
+
+/// Largest headers of one entry, in bytes: the library reads them into memory.
+const MAX_HEADERS: u64 = 2 << 20;
+
+/// How much one archive may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) entries: u64,
+    /// Of the tar; of a sparse file its holes too, which are written.
+    pub(crate) bytes: u64,
+}
+
+/// As for a layer that is unpacked.
+pub(crate) const LIMITS: Limits = Limits { entries: 4_000_000, bytes: 64 << 30 };
 
 /// The tar in `file`, if it is an archive that ADD unpacks: plain, or compressed by gzip, zstd, and where
 /// the host has the program, bzip2 or xz. None for everything else, which is copied as it is.
@@ -103,15 +118,38 @@ impl Drop for Piped {
 /// # Errors
 /// The archive is damaged or holds a hard link to nothing, or a file operation fails.
 pub(crate) fn unpack(tar: impl Read, name: &str, folder: OwnedFd, stamp: Stamp) -> Result<(), Error> {
+    unpack_within(LIMITS, tar, name, folder, stamp)
+}
+
+fn unpack_within(
+    limits: Limits,
+    tar: impl Read,
+    name: &str,
+    folder: OwnedFd,
+    stamp: Stamp,
+) -> Result<(), Error> {
     let root = Root::from_fd(folder);
+    let (tar, allowance) = Allowance::over(tar);
     let mut archive = tar::Archive::new(tar);
+    let too_large = |what| Error::ArchiveTooLarge { name: name.to_owned(), what };
     let damaged = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::FileTooLarge => too_large("bytes"),
         std::io::ErrorKind::StorageFull => Error::Io { action: format!("Unpacking {name}"), source: e },
         _ => Error::Archive { name: name.to_owned(), message: e.to_string() },
     };
     let mut folders = Vec::new();
-    for entry in archive.entries().map_err(damaged)? {
+    let mut left = limits;
+    let mut entries = archive.entries().map_err(damaged)?;
+    loop {
+        allowance.set(MAX_HEADERS);
+        let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(damaged)?;
+        left.entries = left.entries.checked_sub(1).ok_or_else(|| too_large("files"))?;
+        allowance.set(left.bytes);
+        // Holes of a sparse file are not in the archive.
+        if entry.size() > left.bytes {
+            return Err(too_large("bytes"));
+        }
         let path = clean(&entry.path().map_err(damaged)?);
         let times = times(&entry, stamp);
         let owner = owner(entry.header(), stamp);
@@ -119,6 +157,8 @@ pub(crate) fn unpack(tar: impl Read, name: &str, folder: OwnedFd, stamp: Stamp) 
         if put(&root, &mut entry, &path, owner, &times).map_err(damaged)? {
             folders.push((path, times));
         }
+        std::io::copy(&mut entry, &mut std::io::sink()).map_err(damaged)?;
+        left.bytes = allowance.left();
     }
     for (path, times) in folders.iter().rev() {
         let set = || -> Result<(), Errno> {
@@ -150,16 +190,17 @@ fn put(
     (uid, gid): (u32, u32),
     times: &Timestamps,
 ) -> std::io::Result<bool> {
-    if entry.header().entry_type().is_gnu_sparse() || in_pieces(entry)? {
-        let message = format!("`{}` is a sparse file: pack it without --sparse", path.display());
+    if in_pieces(entry)? {
+        let message = format!("`{}` is a sparse file in pieces: pack it without --sparse", path.display());
         return Err(std::io::Error::other(message));
     }
     let header = entry.header();
     let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     let mode = Mode::from_raw_mode(header.mode()? & 0o7777);
     let kind = header.entry_type();
+    let is_sparse = kind == tar::EntryType::GNUSparse;
     // No system has contiguous files any more.
-    let is_file = kind.is_file() || kind.is_contiguous();
+    let is_file = kind.is_file() || kind.is_contiguous() || is_sparse;
     if kind.is_dir() {
         let made = root.make_folders(path, &mut |_| Ok(()))?;
         let made = reopen(made, OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -183,7 +224,10 @@ fn put(
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o600))?;
             let mut file = File::from(file);
-            std::io::copy(entry, &mut file)?;
+            match is_sparse {
+                true => content::copy_with_holes(entry, &mut file)?,
+                false => drop(std::io::copy(entry, &mut file)?),
+            }
             rustix::fs::fchown(file.as_fd(), owner.0, owner.1)?;
             rustix::fs::fchmod(&file, mode)?;
         }

@@ -45,6 +45,9 @@ pub enum Error {
     /// An archive that can't be unpacked.
     #[error("The archive `{name}` can't be unpacked: {message}.")]
     Archive { name: String, message: String },
+    /// An archive that has no end, or none that would fit.
+    #[error("The archive `{name}` has more {what} than ADD unpacks.")]
+    ArchiveTooLarge { name: String, what: &'static str },
     /// A file operation.
     #[error("{action}: {source}")]
     Io { action: String, source: io::Error },
@@ -104,6 +107,9 @@ impl Error {
             }
             Self::Archive { .. } => {
                 Failure::user("archive_unreadable", message, "COPY takes it as it is; ADD unpacks it.")
+            }
+            Self::ArchiveTooLarge { .. } => {
+                Failure::limits("archive_too_large", message, "COPY it, and unpack what is needed in a RUN.")
             }
             Self::Io { source, .. } => io_failure(&source, message),
             Self::Other(failure) => failure,

@@ -15,6 +15,10 @@ pub enum Error {
     /// Valid, but of a kind that is not built upon.
     #[error("{image} can't be used: {reason}")]
     Unsupported { image: Box<ImageReference>, reason: String },
+    #[error("{image} has {layers} layers, and a base image may have {most}")]
+    TooManyLayers { image: Box<ImageReference>, layers: usize, most: usize },
+    #[error("{image} has more than {} GiB of layers", most >> 30)]
+    ImageTooLarge { image: Box<ImageReference>, most: u64 },
     #[error("{what} has another digest than it was asked for by")]
     DigestMismatch { what: String },
     /// The bytes that were to be pushed are not those of this digest.
@@ -89,6 +93,14 @@ impl Error {
             ),
             Self::Unsupported { .. } => {
                 Failure::user("image_unsupported", message, "Choose another base image.")
+            }
+            Self::TooManyLayers { .. } => Failure::user(
+                "too_many_layers",
+                message,
+                "Choose another base image, or join the layers of this one.",
+            ),
+            Self::ImageTooLarge { .. } => {
+                Failure::limits("image_too_large", message, "Choose a smaller base image.")
             }
             Self::Denied { .. } => Failure::user(
                 "registry_denied",

@@ -13,6 +13,10 @@ use crate::{Client, Error};
 /// As most registries limit manifests.
 pub(crate) const MANIFEST_LIMIT: usize = 4 << 20;
 const CONFIG_LIMIT: usize = 8 << 20;
+/// As many as overlayfs stacks and other builders take.
+const MOST_LAYERS: usize = 127;
+/// What a manifest says of its layers' sizes bounds what is later downloaded for it.
+const MOST_BYTES: u64 = 64 << 30;
 /// An index may name indexes; nobody nests them deeper.
 const INDEXES: usize = 3;
 
@@ -114,6 +118,13 @@ impl Client {
         let (Some(config), Some(layers)) = (document.config, document.layers) else {
             return Err(unsupported(image, "its manifest names no configuration or no layers"));
         };
+        if layers.len() > MOST_LAYERS {
+            let (image, layers) = (Box::new(image.clone()), layers.len());
+            return Err(Error::TooManyLayers { image, layers, most: MOST_LAYERS });
+        }
+        if layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size)) > MOST_BYTES {
+            return Err(Error::ImageTooLarge { image: Box::new(image.clone()), most: MOST_BYTES });
+        }
         if !matches!(config.media_type.as_str(), MediaType::OCI_CONFIG | MediaType::DOCKER_CONFIG) {
             return Err(unsupported(image, &format!("it is no image, but `{}`", config.media_type)));
         }

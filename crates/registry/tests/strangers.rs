@@ -55,6 +55,58 @@ async fn a_manifest_over_the_limit_is_not_taken() {
     assert_eq!(resolve_kind(&server, &server.image()).await, ("registry_protocol".to_owned(), 1));
 }
 
+/// Refused by the manifest alone: neither the configuration nor a layer was asked for.
+#[tokio::test]
+async fn ten_thousand_layers_or_more_bytes_than_a_disk_has_are_refused_by_the_manifest() {
+    for (layers, size, told) in [
+        (10_000, 2, ("too_many_layers", "user")),
+        (128, 2, ("too_many_layers", "user")),
+        (1, u64::MAX, ("image_too_large", "limits")),
+        (127, 1 << 40, ("image_too_large", "limits")),
+    ] {
+        let mut document = manifest(MediaType::OCI_LAYER_TAR);
+        let layer = json!({ "mediaType": MediaType::OCI_LAYER_TAR, "digest": digest(b"{}"), "size": size });
+        document["layers"] = Value::Array(vec![layer; layers]);
+        let server = Scripted::start(move |_, _| typed(MediaType::OCI_MANIFEST, &document));
+        let client = Client::anonymous(http(), Vec::new());
+        let failure = client.resolve(&server.image(), &Platform::host()).await.unwrap_err().failure();
+        assert_eq!((failure.kind.as_str(), failure.blame.as_str()), told, "{layers} of {size}");
+        assert!(!failure.hint.is_empty(), "{failure}");
+        assert_eq!(server.heads().len(), 1, "{layers} of {size}");
+    }
+}
+
+/// Digests forbid a real loop: each index names the next one, and the chain has no end.
+#[tokio::test]
+async fn indexes_of_indexes_are_followed_a_few_times() {
+    let platform = Platform::host();
+    let mut documents = vec![json!({ "mediaType": MediaType::OCI_INDEX, "manifests": [] }).to_string()];
+    for _ in 0..20 {
+        let next = documents.last().unwrap();
+        let entry = json!({
+            "mediaType": MediaType::OCI_INDEX, "digest": digest(next.as_bytes()), "size": next.len(),
+            "platform": { "os": platform.os, "architecture": platform.architecture },
+        });
+        documents.push(json!({ "mediaType": MediaType::OCI_INDEX, "manifests": [entry] }).to_string());
+    }
+    let server = Scripted::start(move |_, head| {
+        let named = |text: &&String| head.contains(&digest(text.as_bytes()).to_string());
+        let document = documents.iter().find(named).or(documents.last()).unwrap();
+        ("200 OK", format!("Content-Type: {}\r\n", MediaType::OCI_INDEX), document.clone().into_bytes())
+    });
+    assert_eq!(resolve_kind(&server, &server.image()).await, ("image_unsupported".to_owned(), 3));
+}
+
+/// The manifest is honest, and what it names as its configuration has no end.
+#[tokio::test]
+async fn a_configuration_over_the_limit_is_not_taken() {
+    let server = Scripted::start(|_, head| match head.contains("/manifests/") {
+        true => typed(MediaType::OCI_MANIFEST, &manifest(MediaType::OCI_LAYER_TAR)),
+        false => ("200 OK", String::new(), vec![b' '; (8 << 20) + 1]),
+    });
+    assert_eq!(resolve_kind(&server, &server.image()).await, ("registry_protocol".to_owned(), 2));
+}
+
 #[tokio::test]
 async fn other_bytes_than_a_digest_names_are_not_taken() {
     let server = Scripted::start(|_, _| typed(MediaType::OCI_MANIFEST, &manifest(MediaType::OCI_LAYER_TAR)));

@@ -30,6 +30,9 @@ pub enum Error {
     /// A layer has an entry that no image may have, or is no tar archive.
     #[error("{0}")]
     Invalid(String),
+    /// A layer has more of something than a layer may have.
+    #[error("the layer has more {0} than a layer may have")]
+    TooLarge(&'static str),
     /// A step left a name that layers give a meaning of their own.
     #[error("`{}` can't be in an image: a name that begins so means that a file was removed", .0.display())]
     Reserved(PathBuf),
@@ -86,6 +89,11 @@ impl Error {
         }
         match self {
             Self::Invalid(_) => Failure::user("layer_invalid", message, "Build or push the image again."),
+            Self::TooLarge(_) => Failure::limits(
+                "layer_too_large",
+                message,
+                "Choose another base image: a small blob may unpack to more than any disk has.",
+            ),
             Self::Reserved(_) => Failure::user(
                 "name_reserved",
                 message,

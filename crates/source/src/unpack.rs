@@ -50,20 +50,29 @@ impl Unpacking {
         let Some(name) = path.file_name().map(OsStr::as_bytes) else {
             return self.root_entry(kind, mode, time);
         };
-        self.go_to_parent(&path).map_err(|error| self.written(error))?;
+        self.go_to_parent(&path)?;
         match kind {
             EntryType::Directory => self.folder(&path, name, mode, time),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 if in_pieces(entry)? {
                     return Err(self.malformed("is a sparse file in pieces: pack it without --sparse"));
                 }
-                // All of it ahead: what is not there may be in no archive either.
-                self.measure.bytes(entry.size())?;
                 self.file(entry, name, mode, time)
             }
             EntryType::Symlink => self.link(entry, name, time),
             EntryType::Link => self.hard_link(entry, name),
             _ => Err(self.refused("it is neither a file nor a folder nor a link")),
+        }
+    }
+
+    /// Reads what an entry holds beyond its meaning: a link with content is one.
+    pub(crate) fn pass_over(&mut self, entry: &mut impl Read) -> Result<(), Error> {
+        let mut buffer = [0; 8 << 10];
+        loop {
+            match entry.read(&mut buffer).map_err(invalid)? {
+                0 => return Ok(()),
+                count => self.measure.bytes(count as u64)?,
+            }
         }
     }
 
@@ -94,26 +103,31 @@ impl Unpacking {
     }
 
     /// Opens the folder that `path` lies in, and makes what is missing of it.
-    fn go_to_parent(&mut self, path: &Path) -> io::Result<()> {
+    fn go_to_parent(&mut self, path: &Path) -> Result<(), Error> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if self.parent.as_ref().is_some_and(|(open, _)| open == parent) {
             return Ok(());
         }
         let folder = match self.root.descend(parent) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.make(parent)?,
-            opened => opened?,
+            opened => opened.map_err(|error| self.written(error))?,
         };
         self.parent = Some((parent.to_owned(), folder));
         Ok(())
     }
 
-    fn make(&self, path: &Path) -> io::Result<Folder> {
-        let mut folder = self.root.descend(Path::new(""))?;
+    /// What has no entry of its own counts as one: a short archive may name many folders.
+    fn make(&mut self, path: &Path) -> Result<Folder, Error> {
+        let mut folder = self.root.descend(Path::new("")).map_err(|error| self.written(error))?;
         for part in path {
-            folder = match folder.enter(part.as_bytes()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => folder.create(part.as_bytes())?,
-                entered => entered?,
+            let entered = match folder.enter(part.as_bytes()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.measure.entry()?;
+                    folder.create(part.as_bytes())
+                }
+                entered => entered,
             };
+            folder = entered.map_err(|error| self.written(error))?;
         }
         Ok(folder)
     }
@@ -128,9 +142,20 @@ impl Unpacking {
         Ok(())
     }
 
-    fn file(&self, entry: &mut impl Read, name: &[u8], mode: u32, time: i64) -> Result<(), Error> {
+    /// Its size is counted before it is written, holes too.
+    fn file(
+        &mut self,
+        entry: &mut Entry<'_, impl Read>,
+        name: &[u8],
+        mode: u32,
+        time: i64,
+    ) -> Result<(), Error> {
+        self.measure.bytes(entry.size())?;
         let file = replacing(self.parent(), name, |parent| parent.create_file(name));
         let mut file = file.map_err(|error| self.written(error))?;
+        if entry.header().entry_type() == EntryType::GNUSparse {
+            content::copy_with_holes(entry, &mut file).map_err(invalid)?;
+        }
         let mut buffer = vec![0; 64 << 10];
         loop {
             let count = entry.read(&mut buffer).map_err(invalid)?;
@@ -238,9 +263,9 @@ mod tests {
             let mut archive = tar::Archive::new(&archive[..]);
             archive.entries().unwrap().try_for_each(|entry| unpacking.entry(&mut entry.unwrap()))
         };
-        assert!(unpack(Limits { entries: 2, bytes: 20, depth: 4 }).is_ok());
+        assert!(unpack(Limits { entries: 5, bytes: 20, depth: 4 }).is_ok());
         for limits in
-            [Limits { entries: 1, ..LIMITS }, Limits { bytes: 19, ..LIMITS }, Limits { depth: 3, ..LIMITS }]
+            [Limits { entries: 4, ..LIMITS }, Limits { bytes: 19, ..LIMITS }, Limits { depth: 3, ..LIMITS }]
         {
             assert!(matches!(unpack(limits), Err(Error::TooLarge { .. })), "{limits:?}");
         }

@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use content::Allowance;
 use model::{Failure, SourceTree};
 use port::{ByteStream, Outside};
 use tar::Archive;
@@ -12,6 +13,9 @@ use crate::error::Error;
 use crate::measure::Measure;
 use crate::unpack::Unpacking;
 use crate::watched::{FailureSlot, Watched};
+
+/// Largest headers of one entry, in bytes: long names and extended headers together.
+const MAX_HEADERS: u64 = 2 << 20;
 
 /// Unpacks the run's uploaded archive into the folder `dest`, which is made where it is missing and
 /// must be empty. Owners are dropped; modes, times and links are kept.
@@ -29,11 +33,20 @@ pub fn unpack_upload(outside: &dyn Outside, dest: &Path) -> Result<SourceTree, F
 fn unpack(upload: ByteStream, slot: &FailureSlot, dest: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(dest).map_err(Error::disk(dest))?;
     let stream = BufReader::with_capacity(128 << 10, Watched::new(upload, slot.clone()));
-    let mut archive = Archive::new(content::decompress(stream).map_err(invalid)?);
+    let (tar, allowance) = Allowance::over(content::decompress(stream).map_err(invalid)?);
+    let mut archive = Archive::new(tar);
     let mut unpacking = Unpacking::into(dest, Measure::of(LIMITS)).map_err(Error::disk(dest))?;
-    for entry in archive.entries().map_err(invalid)? {
-        unpacking.entry(&mut entry.map_err(invalid)?)?;
+    let mut entries = archive.entries().map_err(invalid)?;
+    loop {
+        // The library reads an entry's extended headers into memory, however long they are.
+        allowance.set(MAX_HEADERS);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(invalid)?;
+        allowance.set(LIMITS.bytes);
+        unpacking.entry(&mut entry)?;
+        unpacking.pass_over(&mut entry)?;
     }
+    allowance.set(LIMITS.bytes);
     if unpacking.is_empty() {
         return Err(Error::ArchiveInvalid { why: "it holds nothing".to_owned() });
     }
@@ -45,5 +58,8 @@ fn unpack(upload: ByteStream, slot: &FailureSlot, dest: &Path) -> Result<PathBuf
 
 /// What a decoder says about bytes it does not understand.
 pub(crate) fn invalid(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        return Error::TooLarge { what: "an entry of the archive has no end".to_owned() };
+    }
     Error::ArchiveInvalid { why: error.to_string().trim_end_matches('.').to_owned() }
 }

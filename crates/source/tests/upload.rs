@@ -166,3 +166,35 @@ fn what_is_no_archive_is_said_to_be_none() {
         assert_eq!(root.unwrap_err().kind, "archive_invalid", "{name}");
     }
 }
+
+/// Zeros without end, after a beginning: what a bomb of a few kilobytes unpacks to.
+fn bomb(beginning: &[u8], zeros: u64) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.write_all(beginning).unwrap();
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(b'x'), zeros), &mut encoder).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_name_without_end_is_refused_before_it_fills_the_memory() {
+    let zeros = 256 << 20;
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(zeros);
+        header.set_cksum();
+        let bytes = bomb(header.as_bytes(), zeros);
+        assert!(bytes.len() < 1 << 20);
+        let before = peak_kib();
+        let (_folder, root) = unpack(bytes);
+        let failure = root.unwrap_err();
+        assert_eq!((failure.kind.as_str(), failure.blame), ("source_too_large", model::Blame::Limits));
+        assert!(peak_kib() - before < 64 << 10, "{kind:?}: {} KiB more", peak_kib() - before);
+    }
+}

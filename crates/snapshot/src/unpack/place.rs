@@ -25,6 +25,7 @@ const RESERVED: &[u8] = b".wh..wh.";
 impl Tree {
     /// Makes what `member` says, its content read from `stream`.
     pub(crate) fn place<R: Read>(&mut self, member: &Member, stream: &mut Stream<R>) -> Result<(), Error> {
+        self.count()?;
         let (Some(above), Some(name)) = (member.path.parent(), member.path.file_name()) else {
             return self.place_root(member);
         };
@@ -55,7 +56,7 @@ impl Tree {
             if before == Before::Whiteout {
                 self.hide(&parent, name, &member.path)?;
             }
-            self.time(member.path.clone(), member.seconds, member.nanoseconds);
+            self.time(member.path.clone(), member.seconds, member.nanoseconds)?;
         }
         Ok(())
     }
@@ -66,8 +67,7 @@ impl Tree {
         }
         let root = std::rc::Rc::clone(&self.root);
         dress(&root, OsStr::new("."), member)?;
-        self.time(member.path.clone(), member.seconds, member.nanoseconds);
-        Ok(())
+        self.time(member.path.clone(), member.seconds, member.nanoseconds)
     }
 
     /// A whiteout: hides what lower layers have, never what this one has.

@@ -11,7 +11,7 @@ use super::pax::Pax;
 use crate::error::Error;
 
 const BLOCK: usize = 512;
-/// No name or attribute is longer.
+/// No name is longer, and no entry's attributes together.
 const MAX_EXTENSION: u64 = 1 << 20;
 
 /// An archive being read.
@@ -22,19 +22,31 @@ pub(crate) struct Stream<R> {
     left: u64,
     padding: u64,
     ended: bool,
+    /// Bytes of the archive that may still come.
+    most: u64,
 }
 
 impl<R: Read> Stream<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, hash: Sha256::new(), left: 0, padding: 0, ended: false }
+    /// At most `most` bytes of `input` are read.
+    pub(crate) fn new(input: R, most: u64) -> Self {
+        Self { input, hash: Sha256::new(), left: 0, padding: 0, ended: false, most }
     }
 
     /// The next entry; what is left of the last one's content is passed over.
     pub(crate) fn next(&mut self) -> Result<Option<Member>, Error> {
         let mut pax = Pax::default();
+        // Of all headers of this entry together: each may be small, and they may never end.
+        let mut extended = 0_u64;
         while let Some(header) = self.header()? {
             let size = header.entry_size().map_err(|_| broken("has a header with an odd size"))?;
-            match header.entry_type() {
+            let kind = header.entry_type();
+            if matches!(kind, EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink) {
+                extended = extended.saturating_add(size);
+                if extended > MAX_EXTENSION {
+                    return Err(broken("has extended headers of more than a mebibyte"));
+                }
+            }
+            match kind {
                 EntryType::XHeader => pax.read(&self.extension(size)?)?,
                 EntryType::GNULongName => pax.path = Some(text(self.extension(size)?)),
                 EntryType::GNULongLink => pax.link = Some(text(self.extension(size)?)),
@@ -91,9 +103,6 @@ impl<R: Read> Stream<R> {
     }
 
     fn extension(&mut self, size: u64) -> Result<Vec<u8>, Error> {
-        if size > MAX_EXTENSION {
-            return Err(broken("has an extended header of more than a mebibyte"));
-        }
         self.expect(size);
         let mut data = vec![0; usize::try_from(size).unwrap_or_default()];
         let mut done = 0;
@@ -133,6 +142,8 @@ impl<R: Read> Stream<R> {
         loop {
             match self.input.read(buffer) {
                 Ok(size) => {
+                    let left = self.most.checked_sub(size as u64);
+                    self.most = left.ok_or(Error::TooLarge("bytes"))?;
                     self.hash.update(&buffer[..size]);
                     return Ok(size);
                 }

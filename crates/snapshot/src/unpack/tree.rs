@@ -11,11 +11,14 @@ use rustix::io::Errno;
 use crate::beneath::{self, FOLDER};
 use crate::error::Error;
 use crate::mount::Marks;
+use crate::unpack::Limits;
 
 /// A layer being unpacked.
 pub(crate) struct Tree {
     pub(crate) root: Rc<OwnedFd>,
     marks: Marks,
+    /// What of its limits is left.
+    left: Limits,
     /// The folder of the last entry; most entries follow one of the same folder.
     near: Option<(PathBuf, Rc<OwnedFd>)>,
     /// Times of folders, set when nothing is put into them any more.
@@ -33,11 +36,11 @@ pub(crate) enum Before {
 }
 
 impl Tree {
-    pub(crate) fn open(folder: &Path, marks: Marks) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, marks: Marks, limits: Limits) -> Result<Self, Error> {
         let root = Rc::new(beneath::root(folder).map_err(Error::at(folder))?);
-        let mut tree =
-            Self { root, marks, near: None, times: Vec::new(), devices: 0, buffer: vec![0; 1 << 17] };
-        tree.time(PathBuf::new(), 0, 0);
+        let buffer = vec![0; 1 << 17];
+        let mut tree = Self { root, marks, left: limits, near: None, times: Vec::new(), devices: 0, buffer };
+        tree.time(PathBuf::new(), 0, 0)?;
         Ok(tree)
     }
 
@@ -53,8 +56,17 @@ impl Tree {
         Ok(())
     }
 
-    pub(crate) fn time(&mut self, path: PathBuf, seconds: i64, nanoseconds: u32) {
+    pub(crate) fn time(&mut self, path: PathBuf, seconds: i64, nanoseconds: u32) -> Result<(), Error> {
+        let names = self.left.names.checked_sub(path.as_os_str().len() as u64);
+        self.left.names = names.ok_or(Error::TooLarge("folders"))?;
         self.times.push((path, times(seconds, nanoseconds)));
+        Ok(())
+    }
+
+    /// One more entry, or a folder that has none.
+    pub(crate) fn count(&mut self) -> Result<(), Error> {
+        self.left.entries = self.left.entries.checked_sub(1).ok_or(Error::TooLarge("files"))?;
+        Ok(())
     }
 
     /// The folder at `path`, made with all above it where it is missing. Links that the layer itself has
@@ -93,6 +105,7 @@ impl Tree {
 
     /// A folder that the archive has no entry for.
     fn make_one(&mut self, parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), Error> {
+        self.count()?;
         let hides = match beneath::stat(parent, name).map_err(Error::at(path))? {
             None => false,
             Some(stat) if beneath::is_whiteout(&stat) => {
@@ -107,8 +120,7 @@ impl Tree {
         if hides {
             self.hide(parent, name, path)?;
         }
-        self.time(path.to_owned(), 0, 0);
-        Ok(())
+        self.time(path.to_owned(), 0, 0)
     }
 
     /// Makes room for an entry. A folder stays if the entry is one.
