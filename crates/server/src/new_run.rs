@@ -27,10 +27,20 @@ pub(crate) fn leave_out_registry(images: &mut [String], registry: &Registry) {
 /// # Errors
 /// A field that this run has not, or a name that is none afterwards.
 pub(crate) fn fill_images(run: &mut NewRun, registry: &Registry) -> Result<(), Problem> {
+    let task = run.task.as_ref().map(|(_, name)| name.clone());
+    fill_images_of(run, registry, task.as_deref())
+}
+
+/// As [`fill_images`], for the task of that name, which may be gone.
+pub(crate) fn fill_images_of(
+    run: &mut NewRun,
+    registry: &Registry,
+    task: Option<&str>,
+) -> Result<(), Problem> {
     if !run.spec.images.iter().any(|image| image.contains("{{")) {
         return Ok(());
     }
-    let fields = fields(run, registry);
+    let fields = fields(run, registry, task);
     let mut filled = Vec::new();
     for image in &run.spec.images {
         let refuse = |message: String, hint: String| {
@@ -105,7 +115,7 @@ pub(crate) fn check_use_of_credentials(
     ))
 }
 
-fn fields(run: &NewRun, registry: &Registry) -> RunFields {
+fn fields(run: &NewRun, registry: &Registry, task: Option<&str>) -> RunFields {
     let name = registry.address.split(['.', ':']).next().unwrap_or_default();
     let mut fields = RunFields::default()
         .with("ID", run.id.to_string())
@@ -117,7 +127,7 @@ fn fields(run: &NewRun, registry: &Registry) -> RunFields {
     if let Some(date) = made_at(run).and_then(|at| at.format(&DATE).ok()) {
         fields = fields.with("Date", date);
     }
-    if let Some((_, task)) = &run.task {
+    if let Some(task) = task {
         fields = fields.with("TaskName", task);
     }
     if let SourceSpec::Git { url, reference, .. } = &run.spec.source {

@@ -124,7 +124,11 @@ pub(crate) async fn replay_delivery(
 
 fn not_found(delivery: Uuid) -> Problem {
     let detail = format!("There is no delivery {delivery} in this registry.");
-    Problem::new(&kind::DELIVERY_NOT_FOUND, detail, "`slipway delivery list` lists them.")
+    Problem::new(
+        &kind::DELIVERY_NOT_FOUND,
+        detail,
+        "`slipway delivery list` shows those that are kept; one goes with its hook, and with its age.",
+    )
 }
 
 impl From<DeliveryRow> for Delivery {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::etag::{check_seen, outdated, tagged};
 use super::lookup::find_registry;
+use super::names;
 use super::patch::patched;
 use super::registry_address;
 use crate::App;
@@ -194,7 +195,7 @@ async fn validate(app: &App, row: &NewRow) -> Result<(), Problem> {
     if let Some(name) = row.sign_in.credential() {
         let found = app.database.get_credential(&row.name, name).await?;
         let wrong = match found {
-            None => Some(format!("There is no credential `{name}` in the registry `{}`.", row.name)),
+            None => Some(no_credential(&row.name, name)),
             Some(found) if found.kind != CredentialKind::Registry => {
                 Some(format!("The credential `{name}` is of kind `{}`.", found.kind.as_str()))
             }
@@ -284,13 +285,18 @@ pub(crate) async fn check_credential(
             found.kind.as_str(),
             wanted.as_str()
         ),
-        None => format!(
-            "There is no credential `{}` in the registry `{registry}`.",
-            name.chars().take(100).collect::<String>()
-        ),
+        None => no_credential(registry, name),
     };
     let hint = format!("`slipway credential set NAME --kind {}` keeps one.", wanted.as_str());
     Err(Problem::new(kind, message, hint).in_field(field))
+}
+
+/// What is no name may be the secret itself, in the wrong place: it is not repeated.
+fn no_credential(registry: &str, name: &str) -> String {
+    match names::check_name(name) {
+        Ok(()) => format!("There is no credential `{name}` in the registry `{registry}`."),
+        Err(_) => "What is there is not the name of a credential.".to_owned(),
+    }
 }
 
 impl From<database::Registry> for Registry {

@@ -14,12 +14,12 @@ use crate::api::Run;
 use crate::http::auth::Caller;
 use crate::http::extract::PathOf;
 use crate::http::problem::Problem;
-use crate::new_run::{check_use_of_credentials, fill_images, notify_of};
+use crate::new_run::{check_use_of_credentials, fill_images_of, notify_of};
 
 /// Do a run once more.
 ///
 /// A new run of the same build, for the same cause and with the same trust: of the task as it was then, not as
-/// it is now. Whoever is told of the task's runs is told of this one. A token that may not manage credentials does so
+/// it is now. Whoever is told of the task's runs is told of this one; where the task is gone, it is a run of no task. A token that may not manage credentials does so
 /// with a build that names some only while the task has it like that.
 #[utoipa::path(
     post, path = "/v1/registries/{registry}/runs/{run}/rerun", tag = "runs", operation_id = "rerun",
@@ -56,6 +56,7 @@ pub(crate) async fn rerun(
     };
     let saved = task.as_ref().map(|task| as_started(&task.spec.build, &run));
     check_use_of_credentials(&caller, saved.as_ref(), &run.spec)?;
+    let of_task = run.task;
     let mut row = NewRow::quick(&registry.name, run.spec);
     row.notify = notify_of(&registry, task.as_ref().map_or(&[], |task| &task.spec.notify));
     row.task = task.map(|task| (task.id, task.name));
@@ -63,7 +64,7 @@ pub(crate) async fn rerun(
     row.trust = run.trust;
     row.max_attempts = run.max_attempts;
     row.idempotency = idempotency.map(|key| (key.key, key.request));
-    fill_images(&mut row, &registry)?;
+    fill_images_of(&mut row, &registry, of_task.as_deref())?;
     answered(&registry, app.database.create_run(row).await?)
 }
 

@@ -219,6 +219,27 @@ async fn a_run_done_once_more_is_the_same_build_for_the_same_reason() {
     assert_eq!((status, kind.as_str()), (404, "run_not_found"));
 }
 
+#[tokio::test]
+async fn a_run_is_done_once_more_though_its_task_is_gone() {
+    let world = World::new().await;
+    let tasks = world.url("/v1/registries/local/tasks");
+    let source = json!({ "type": "git", "url": "https://example.com/a.git", "ref": "main" });
+    let build = json!({ "source": source, "images": ["team/{{.Run.TaskName}}:1"] });
+    let made = world.http.post(&tasks).json(&json!({ "name": "gone", "build": build })).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let run = json_of(world.http.post(format!("{tasks}/gone/runs")).json(&json!({}))).await;
+    assert_eq!(world.http.delete(format!("{tasks}/gone")).send().await.unwrap().status(), 204);
+    let run = world.url(&format!("/v1/registries/local/runs/{}", run["id"].as_str().unwrap()));
+    let again = world.http.post(format!("{run}/rerun")).send().await.unwrap();
+    assert_eq!(again.status(), 201, "{}", again.text().await.unwrap());
+    let again: Value = again.json().await.unwrap();
+    assert!(
+        again["spec"]["images"].to_string().contains("team/gone:1")
+            || again["images"].to_string().contains("team/gone:1"),
+        "{again}"
+    );
+}
+
 /// A run of once is no way around what a task says now.
 #[tokio::test]
 async fn a_submitter_does_a_run_once_more_only_as_its_task_is_saved_now() {

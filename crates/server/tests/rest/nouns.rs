@@ -233,6 +233,12 @@ async fn what_is_named_by_others_is_not_forgotten_and_keeps_its_kind() {
     task["build"]["source_credential"] = json!("git");
     task["build"]["secrets"] = json!({ "npmrc": "build" });
     task["notify"] = json!([{ "url": "https://example.com/hook", "credential": "webhook" }]);
+    let mut pasted = task.clone();
+    pasted["build"]["secrets"] = json!({ "npmrc": "hunter2 hunter2" });
+    let refused = world.post("/v1/registries/local/tasks").json(&pasted).send().await.unwrap();
+    assert_eq!(refused.status(), 422);
+    let text = refused.text().await.unwrap();
+    assert!(!text.contains("hunter2") && text.contains("not the name of a credential"), "{text}");
     assert_eq!(world.post("/v1/registries/local/tasks").json(&task).send().await.unwrap().status(), 201);
     let sign_in = json!({ "sign_in": { "type": "basic", "credential": "registry" } });
     let patched = world.http.patch(world.url("/v1/registries/local")).json(&sign_in).send().await.unwrap();
