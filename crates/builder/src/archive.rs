@@ -25,7 +25,7 @@ const MAX_HEADERS: u64 = 2 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) entries: u64,
-    /// Of the tar; of a sparse file its holes too, which are written.
+    /// Of the tar, and of a sparse file its holes too.
     pub(crate) bytes: u64,
 }
 
@@ -147,9 +147,7 @@ fn unpack_within(
         left.entries = left.entries.checked_sub(1).ok_or_else(|| too_large("files"))?;
         allowance.set(left.bytes);
         // Holes of a sparse file are not in the archive.
-        if entry.size() > left.bytes {
-            return Err(too_large("bytes"));
-        }
+        left.bytes = left.bytes.checked_sub(entry.size()).ok_or_else(|| too_large("bytes"))?;
         let path = clean(&entry.path().map_err(damaged)?);
         let times = times(&entry, stamp);
         let owner = owner(entry.header(), stamp);
@@ -158,7 +156,7 @@ fn unpack_within(
             folders.push((path, times));
         }
         std::io::copy(&mut entry, &mut std::io::sink()).map_err(damaged)?;
-        left.bytes = allowance.left();
+        left.bytes = left.bytes.min(allowance.left());
     }
     for (path, times) in folders.iter().rev() {
         let set = || -> Result<(), Errno> {
@@ -190,7 +188,7 @@ fn put(
     (uid, gid): (u32, u32),
     times: &Timestamps,
 ) -> std::io::Result<bool> {
-    if in_pieces(entry)? {
+    if content::is_in_pieces(entry)? {
         let message = format!("`{}` is a sparse file in pieces: pack it without --sparse", path.display());
         return Err(std::io::Error::other(message));
     }
@@ -238,12 +236,6 @@ fn put(
     }
     rustix::fs::utimensat(&folder, name, times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(false)
-}
-
-/// As GNU tar's extended headers say it (format 1.0): a map of the pieces precedes them.
-fn in_pieces(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<bool> {
-    let Some(records) = entry.pax_extensions()? else { return Ok(false) };
-    Ok(records.flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 fn hard_link(root: &Root, target: &Path, folder: &OwnedFd, name: &std::ffi::OsStr) -> std::io::Result<()> {

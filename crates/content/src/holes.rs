@@ -1,4 +1,4 @@
-//! Writing a file that is mostly zeros, as archives of sparse files have them: what is zero takes no disk.
+//! Files that are mostly zeros, as archives have them: what is zero takes no disk.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,6 +20,16 @@ pub fn copy_with_holes(reader: &mut impl Read, file: &mut File) -> io::Result<()
             piece => file.write_all(piece)?,
         }
     }
+}
+
+/// Whether an entry is a sparse file that lies in the archive in pieces, behind a map of them: GNU tar's extended
+/// headers say so (its manual, "Storing Sparse Files"). Unpacked like any other it would have other bytes.
+///
+/// # Errors
+/// Reading the headers fails.
+pub fn is_in_pieces(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
+    let Some(records) = entry.pax_extensions()? else { return Ok(false) };
+    Ok(records.flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use allowance::{Allowance, Allowed};
 pub use codec::{LAYER_CODEC, LayerDigests, LayerWriter, decompress};
 pub use error::Error;
 pub use hold::{Hold, Holder, Place};
-pub use holes::copy_with_holes;
+pub use holes::{copy_with_holes, is_in_pieces};
 pub use quota::Quota;
 pub use store::{Store, StoreReader};
 pub use trash::{Discarded, StoredBlob};

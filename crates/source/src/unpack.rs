@@ -54,7 +54,7 @@ impl Unpacking {
         match kind {
             EntryType::Directory => self.folder(&path, name, mode, time),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                if in_pieces(entry)? {
+                if content::is_in_pieces(entry).map_err(invalid)? {
                     return Err(self.malformed("is a sparse file in pieces: pack it without --sparse"));
                 }
                 self.file(entry, name, mode, time)
@@ -154,7 +154,11 @@ impl Unpacking {
         let file = replacing(self.parent(), name, |parent| parent.create_file(name));
         let mut file = file.map_err(|error| self.written(error))?;
         if entry.header().entry_type() == EntryType::GNUSparse {
-            content::copy_with_holes(entry, &mut file).map_err(invalid)?;
+            // The disk's own refusals have a number, a decoder's have none.
+            content::copy_with_holes(entry, &mut file).map_err(|error| match error.raw_os_error() {
+                Some(_) => self.written(error),
+                None => invalid(error),
+            })?;
         }
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -206,12 +210,6 @@ impl Unpacking {
             _ => Error::Disk { path: self.shown.clone().into(), error },
         }
     }
-}
-
-/// As GNU tar's extended headers say it (format 1.0): a map of the pieces precedes them.
-fn in_pieces(entry: &mut Entry<'_, impl Read>) -> Result<bool, Error> {
-    let Some(records) = entry.pax_extensions().map_err(invalid)? else { return Ok(false) };
-    Ok(records.flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 /// The parts of a name below the root; empty for the root itself.
