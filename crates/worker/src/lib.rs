@@ -13,6 +13,7 @@ mod heartbeat;
 mod house;
 mod lease;
 mod limits;
+mod line;
 mod log;
 mod metrics;
 mod network;

@@ -1,6 +1,5 @@
 //! One leased run: what it is granted, cell, questions, log, end.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use failpoint::Point;
 use mask::Mask;
 use model::{Failure, GitRevision};
 use port::{Channel, Finish, Packet, ToCell, ToWorker, VertexEvent};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -23,15 +22,10 @@ use crate::guard::Guard;
 use crate::heartbeat::{Hold, Holding};
 use crate::house::House;
 use crate::lease::Lease;
+use crate::line::{IN_FLIGHT, died, end, read, stopped, write};
 use crate::metrics::METRICS;
 use crate::secrets::mask_of;
 use crate::told::Told;
-
-/// Questions of one cell that are answered at the same time.
-pub(crate) const IN_FLIGHT: usize = 64;
-
-/// A message with what goes beside it, and the place of the question that it answers.
-pub(crate) type Reply = (ToCell, Vec<OwnedFd>, Arc<OwnedSemaphorePermit>);
 
 /// Executes one run from its lease to its end, or until it has to be handed back.
 pub(crate) async fn execute(
@@ -281,41 +275,6 @@ async fn refused(preflight: Preflight) -> Failure {
     }
 }
 
-/// Kills what is left of the cell and waits for it.
-pub(crate) async fn end(mut cell: CellProcess) {
-    let _ = tokio::task::spawn_blocking(move || {
-        cell.kill();
-        cell.wait();
-    })
-    .await;
-}
-
-pub(crate) fn read(channel: Arc<Channel>) -> mpsc::Receiver<Packet<ToWorker>> {
-    let (packets, receiver) = mpsc::channel(IN_FLIGHT);
-    std::thread::spawn(move || {
-        while let Ok(Some(packet)) = channel.receive::<ToWorker>() {
-            if packets.blocking_send(packet).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// A cell that does not read blocks this thread only, until it is killed.
-pub(crate) fn write(channel: Arc<Channel>) -> std::sync::mpsc::Sender<Reply> {
-    let (replies, queue) = std::sync::mpsc::channel::<Reply>();
-    std::thread::spawn(move || {
-        for (message, descriptors, _place) in queue {
-            let beside: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-            if channel.send(&message, &beside).is_err() {
-                return;
-            }
-        }
-    });
-    replies
-}
-
 /// What a cell says of its end, as far as it goes with what it was answered: the publisher would look for a base
 /// layer with its own right, and a commit is what the image was named by.
 fn outcome_of(finish: Finish, answers: &Answers) -> Outcome {
@@ -355,22 +314,6 @@ fn verdict_outcome(verdict: Verdict, leased: &LeasedRun) -> Option<Outcome> {
 
 fn failed(failure: Failure, revision: Option<GitRevision>) -> Outcome {
     Outcome::Failed { failure, revision }
-}
-
-pub(crate) fn died() -> Failure {
-    Failure::service(
-        "cell_died",
-        "The cell ended without a result.",
-        "See the worker's log; the run is tried again while it has attempts left.",
-    )
-}
-
-pub(crate) fn stopped() -> Failure {
-    Failure::service(
-        "worker_stopped",
-        "The worker was stopped, and the run is handed back.",
-        "It starts anew on the next worker; this attempt does not count.",
-    )
 }
 
 fn no_limits(error: &std::io::Error) -> Failure {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answers::out_of_order;
 use crate::cgroup::RunCgroup;
 use crate::house::Cells;
-use crate::session::{IN_FLIGHT, Reply, died, end, read, stopped, write};
+use crate::line::{IN_FLIGHT, Reply, died, end, read, stopped, write};
 use crate::turns::Turns;
 
 /// Starts unpacking cells.
