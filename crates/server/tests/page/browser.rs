@@ -117,14 +117,37 @@ impl Page {
         found.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
+    /// Clicks on what leads away, and returns when the page is gone: what is looked for next is of the one
+    /// that came.
+    pub(crate) async fn follow(&self, selector: &str) {
+        let old = self.find("html").await;
+        self.find(selector).await.click().await.unwrap();
+        let end = Instant::now() + PATIENCE;
+        while old.tag_name().await.is_ok() {
+            assert!(Instant::now() < end, "{selector} leads nowhere");
+        }
+    }
+
     /// Also of a page that another one takes the place of meanwhile.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        let end = tokio::time::Instant::now() + PATIENCE;
+        let end = Instant::now() + PATIENCE;
         loop {
             match self.find(selector).await.text().await {
                 Ok(text) => return text,
-                Err(error) => assert!(tokio::time::Instant::now() < end, "{selector}: {error}"),
+                Err(error) => assert!(Instant::now() < end, "{selector}: {error}"),
             }
+        }
+    }
+
+    /// Returns when the text there has that part.
+    pub(crate) async fn says(&self, selector: &str, part: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text(selector).await;
+            if text.contains(part) {
+                return;
+            }
+            assert!(Instant::now() < end, "{selector} does not say {part:?}: {text}");
         }
     }
 
@@ -132,6 +155,19 @@ impl Page {
     pub(crate) async fn js(&self, expression: &str) -> Value {
         let answer = self.driver.execute(format!("return ({expression})"), Vec::new()).await;
         answer.unwrap_or_else(|error| panic!("{expression}: {error}")).json().clone()
+    }
+
+    /// Returns when an expression is that in the page: what is drawn comes a moment after its cause.
+    pub(crate) async fn shows(&self, expression: &str, expected: impl Into<Value>) {
+        let expected = expected.into();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.driver.execute(format!("return ({expression})"), Vec::new()).await;
+            if seen.as_ref().is_ok_and(|answer| *answer.json() == expected) {
+                return;
+            }
+            assert!(Instant::now() < end, "{expression} does not become {expected}: {seen:?}");
+        }
     }
 
     /// Returns when an expression is true in the page; also of another page that comes meanwhile.

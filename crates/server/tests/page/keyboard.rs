@@ -26,14 +26,14 @@ async fn a_person_signs_in_finds_a_run_reads_it_and_cancels_it_with_the_keyboard
 
         page.goto("/runs").await;
         page.keys(Key::Tab).await;
-        assert_eq!(page.js("document.activeElement.textContent").await, "Skip to the content");
+        page.shows("document.activeElement.textContent", "Skip to the content").await;
         page.keys(Key::Enter).await;
-        assert_eq!(page.js("document.activeElement.id").await, "content");
+        page.shows("document.activeElement.id", "content").await;
         page.keys("/").await;
         page.keys("feature/basket").await;
         page.keys(Key::Enter).await;
         page.until("location.search.includes('branch=feature%2Fbasket')").await;
-        assert_eq!(page.js("document.querySelectorAll('.runs li').length").await, 1);
+        page.shows("document.querySelectorAll('.runs li').length", 1).await;
         page.tab_to(".runs .what a").await;
         page.keys(Key::Enter).await;
         page.until(&format!("location.pathname === '{}'", there.run)).await;
@@ -72,30 +72,28 @@ async fn without_script_lists_logs_and_buttons_work() {
         page.without_script().await;
         page.goto("/").await;
         page.find("#token").await.send_keys(&*text).await.unwrap();
-        page.find("form.card button").await.click().await.unwrap();
-        assert!(page.text("#live-under-way").await.contains("team/app:1"));
+        page.follow("form.card button").await;
+        page.says("#live-under-way", "team/app:1").await;
         page.goto("/runs").await;
         page.find("select[name=status] option[value=started]").await.click().await.unwrap();
-        page.find("form.filter button").await.click().await.unwrap();
-        page.find(".runs .what a").await.click().await.unwrap();
-        assert!(
-            page.text("#plain-log").await.contains("#5 6.310    Compiling shop v0.9.4"),
-            "without escapes"
-        );
+        page.follow("form.filter button").await;
+        page.follow(".runs .what a").await;
+        // Without escapes.
+        page.says("#plain-log", "#5 6.310    Compiling shop v0.9.4").await;
         assert!(!page.find("#viewer").await.is_displayed().await.unwrap());
         assert!(page.text(".moment").await.ends_with("UTC"));
-        assert!(page.text(".waterfall").await.contains("RUN npm ci --no-audit"));
-        page.find("#cancel").await.click().await.unwrap();
-        assert!(page.text("#live-run").await.contains("It is being cancelled"));
+        page.says(".waterfall", "RUN npm ci --no-audit").await;
+        page.follow("#cancel").await;
+        page.says("#live-run", "It is being cancelled").await;
         page.goto(&there.delivery).await;
-        assert!(page.text("#live-delivery").await.contains("no path matched"));
-        page.find("#replay").await.click().await.unwrap();
+        page.says("#live-delivery", "no path matched").await;
+        page.follow("#replay").await;
         page.find("#live-delivery h1").await;
         page.goto(&there.task).await;
-        page.find(".head button").await.click().await.unwrap();
-        let started = page.text("#live-run").await;
-        assert!(started.contains("queued") && started.contains("asked for by contributor-all"), "{started}");
-        page.find(".who button").await.click().await.unwrap();
+        page.follow(".head button").await;
+        page.says("#live-run", "queued").await;
+        page.says("#live-run", "asked for by contributor-all").await;
+        page.follow(".who button").await;
         page.find("#token").await;
     })
     .await;

@@ -25,7 +25,7 @@ async fn without_script_steps_and_lines_have_links_that_lead_to_them() {
         let line = page.js("document.querySelector(':target').parentElement.textContent").await;
         assert_eq!(line, "15 #6 [assets 1/2] RUN npm ci --no-audit\n");
         page.find("a[href='#L12']").await.click().await.unwrap();
-        assert!(page.text("#L12:target").await.contains("#5 2.731"));
+        page.says("#L12:target", "#5 2.731").await;
     })
     .await;
 }
