@@ -102,13 +102,27 @@ impl Page {
         let text = token(&world.db, role, None).await;
         self.goto("/login").await;
         self.keys(&text).await;
-        self.keys(Key::Enter).await;
+        self.enter().await;
         self.until("location.pathname === '/'").await;
     }
 
     /// To whatever has the focus.
     pub(crate) async fn keys(&self, keys: impl Into<TypingData>) {
         self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
+    /// Enter. It may lead away before it is told that it was pressed.
+    pub(crate) async fn enter(&self) {
+        let _answer = self.driver.action_chain().send_keys(Key::Enter + "").perform().await;
+    }
+
+    /// Enter, on a link. It leads away when the key goes down; the character that WebDriver sends behind that could
+    /// be typed into the field that has the focus on the page that comes, and would send its form.
+    pub(crate) async fn enter_link(&self) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let key = json!({ "type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13 });
+            let _answer = self.driver.cdp().send_raw("Input.dispatchKeyEvent", key).await;
+        }
     }
 
     pub(crate) async fn find(&self, selector: &str) -> WebElement {

@@ -15,7 +15,11 @@ const LOCAL: &str = "/registries/local";
 async fn press(page: &Page, selector: &str) {
     page.find(selector).await;
     page.tab_to(selector).await;
-    enter(page).await;
+    if page.js("document.activeElement.localName").await == "a" {
+        page.enter_link().await
+    } else {
+        page.enter().await
+    }
 }
 
 /// Tab to a field, and the text instead of what stood there.
@@ -31,7 +35,7 @@ async fn signed_in(world: &World, page: &Page) {
     let text = token(&world.db, Role::Administrator, None).await;
     page.goto("/login").await;
     page.keys(&*text).await;
-    enter(page).await;
+    page.enter().await;
     page.find(".who").await;
 }
 
@@ -56,11 +60,6 @@ async fn arrives(page: &Page, title: &str) {
     assert!(wide.as_u64().unwrap() <= 320, "{title} is {wide} wide");
 }
 
-/// Enter. It may lead away before it is told that it was pressed.
-async fn enter(page: &Page) {
-    let _answer = page.driver.action_chain().send_keys(Key::Enter + "").perform().await;
-}
-
 #[tokio::test]
 async fn a_task_is_made_mended_changed_and_deleted() {
     let world = World::new().await;
@@ -83,7 +82,7 @@ async fn a_task_is_made_mended_changed_and_deleted() {
         page.shows("document.getElementById(document.activeElement.getAttribute('aria-describedby')).textContent.includes('lower-case')", true).await;
         select_all(&page).await;
         page.keys("app").await;
-        enter(&page).await;
+        page.enter().await;
         arrives(&page, "app").await;
         let made = json_of(world.get("/v1/registries/local/tasks/app")).await;
         assert_eq!(made["build"]["images"][0], "team/app:{{.Run.Commit}}");
@@ -154,7 +153,7 @@ async fn a_hook_a_credential_a_token_and_a_registry_are_managed() {
         press(&page, "a[href='/new-token']").await;
         arrives(&page, "New token").await;
         page.keys("ci").await;
-        enter(&page).await;
+        page.enter().await;
         arrives(&page, "The token ci was made").await;
         assert!(page.text(".once code").await.starts_with("sw_"));
 
@@ -163,13 +162,13 @@ async fn a_hook_a_credential_a_token_and_a_registry_are_managed() {
         arrives(&page, "New registry").await;
         page.keys("prod").await;
         fill(&page, "address", "team.example").await;
-        enter(&page).await;
+        page.enter().await;
         arrives(&page, "prod").await;
         press(&page, "a[href$='/edit']").await;
         arrives(&page, "Change the registry prod").await;
         fill(&page, "sign_in.client_id", "").await;
         page.tab_to("[name='sign_in.tenant_id']").await;
-        enter(&page).await;
+        page.enter().await;
         arrives(&page, "prod").await;
         press(&page, "a[href$='/prod/delete']").await;
         arrives(&page, "Delete the registry prod?").await;

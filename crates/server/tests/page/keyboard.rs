@@ -18,44 +18,44 @@ async fn a_person_signs_in_finds_a_run_reads_it_and_cancels_it_with_the_keyboard
         page.goto("/runs?status=started").await;
         page.until("location.pathname === '/login'").await;
         page.keys("sw_wrong").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("document.querySelector('[role=alert]')?.textContent.includes('not known')").await;
         page.keys(&*text).await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("location.pathname + location.search === '/runs?status=started'").await;
 
         page.goto("/runs").await;
         page.keys(Key::Tab).await;
         page.shows("document.activeElement.textContent", "Skip to the content").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.shows("document.activeElement.id", "content").await;
         page.keys("/").await;
         page.keys("feature/basket").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("location.search.includes('branch=feature%2Fbasket')").await;
         page.shows("document.querySelectorAll('.runs li').length", 1).await;
         page.tab_to(".runs .what a").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until(&format!("location.pathname === '{}'", there.run)).await;
 
         page.until("document.querySelectorAll('.row').length >= 18").await;
         page.keys("/").await;
         page.keys("compiling").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("document.querySelector('.count').textContent === '1 of 3'").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("document.querySelector('.count').textContent === '2 of 3'").await;
         // The rows are drawn after the count.
         page.until("document.querySelector('.row.found a')?.textContent === '12'").await;
         page.tab_to(".goto").await;
         page.keys("3-5").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("location.hash === '#L3-L5' && document.querySelectorAll('.row.chosen').length === 3")
             .await;
 
         page.goto(&there.run).await;
         page.tab_to("#cancel").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("document.body.textContent.includes('It is being cancelled')").await;
     })
     .await;

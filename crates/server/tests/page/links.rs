@@ -17,7 +17,7 @@ async fn without_script_steps_and_lines_have_links_that_lead_to_them() {
         page.without_script().await;
         page.goto("/login").await;
         page.keys(&*text).await;
-        page.keys(thirtyfour::Key::Enter).await;
+        page.enter().await;
         page.find(".who").await;
         page.goto(&there.run).await;
         page.find("#vertex-1-6").await.click().await.unwrap();

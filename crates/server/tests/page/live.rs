@@ -71,7 +71,7 @@ async fn a_run_shows_its_log_and_its_steps_as_they_grow_and_its_end() {
         assert!(start > 0.0 && width < 700.0, "27 s of 41 s or more: {start}, {width}");
         assert!((start / width - 2.95 / 27.05).abs() < 0.01, "2.95 s before, for 27.05 s: {start}, {width}");
         page.js("document.querySelector('#vertex-1-6').focus()").await;
-        page.keys(thirtyfour::Key::Enter).await;
+        page.enter().await;
         page.until("document.querySelector('.row.chosen')?.textContent.includes('[assets 1/2] RUN npm ci')").await;
         page.shows("location.hash", "#L15").await;
 

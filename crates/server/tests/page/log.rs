@@ -38,7 +38,7 @@ async fn a_log_of_200_000_lines_keeps_the_page_small_and_every_line_in_reach() {
 
         page.keys("/").await;
         page.keys("NEEDLE").await;
-        page.keys(Key::Enter).await;
+        page.enter().await;
         page.until("document.querySelector('.row.found a')?.textContent === '150000'").await;
         page.shows("document.querySelector('.row.found mark').textContent", "needle").await;
         page.shows("document.querySelector('.count').textContent", "1 of 1").await;
