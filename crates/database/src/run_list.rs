@@ -46,7 +46,7 @@ impl Database {
         let rows = sqlx::query_as::<_, Row>(
             "SELECT r.id, r.number, r.registry, r.spec, r.images, r.task, r.cause, r.trust, r.status::text AS status, r.attempt,
                  r.max_attempts, r.cancel_requested_at IS NOT NULL AS cancel_requested, r.created_at, r.started_at,
-                 r.finished_at, r.revision, r.digest, r.failure,
+                 r.finished_at, r.log_removed_at, r.revision, r.digest, r.failure,
                  (SELECT p.address FROM slipway.publications p WHERE p.run_id = r.id AND p.attempt = r.attempt) AS address,
                  (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)
                       ORDER BY i.repository, i.tag)

@@ -96,6 +96,8 @@ pub struct RunRow {
     pub created_at: OffsetDateTime,
     pub started_at: Option<OffsetDateTime>,
     pub finished_at: Option<OffsetDateTime>,
+    /// When its log was removed for its age or size.
+    pub log_removed_at: Option<OffsetDateTime>,
     pub revision: Option<GitRevision>,
     pub digest: Option<Digest>,
     pub failure: Option<Failure>,
@@ -140,6 +142,7 @@ pub(crate) struct Row {
     created_at: OffsetDateTime,
     started_at: Option<OffsetDateTime>,
     finished_at: Option<OffsetDateTime>,
+    log_removed_at: Option<OffsetDateTime>,
     revision: Option<Value>,
     digest: Option<String>,
     failure: Option<Value>,
@@ -173,6 +176,7 @@ impl TryFrom<Row> for RunRow {
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
+            log_removed_at: row.log_removed_at,
             revision: row.revision.map(|revision| read("a run's revision", revision)).transpose()?,
             digest: row.digest.map(|digest| parse(&digest)).transpose()?,
             failure: row.failure.map(|failure| read("a run's failure", failure)).transpose()?,
@@ -261,7 +265,7 @@ impl Database {
         let row = sqlx::query_as!(
             Row,
             r#"SELECT id, number, registry, spec, images, task, cause, trust, status::text AS "status!", attempt, max_attempts,
-                   cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at,
+                   cancel_requested_at IS NOT NULL AS "cancel_requested!", created_at, started_at, finished_at, log_removed_at,
                    revision, digest, failure,
                    (SELECT p.address FROM slipway.publications p WHERE p.run_id = r.id AND p.attempt = r.attempt) AS address,
                    (SELECT jsonb_agg(jsonb_build_object('repository', i.repository, 'tag', i.tag, 'superseded_by', i.superseded_by)

@@ -211,6 +211,7 @@ async fn show(args: &ServiceArgs, run: RunId, all: bool) -> Result<u8, ClientErr
             ("attempt", format!("{} of {}", run.attempt, run.max_attempts)),
             ("status", if run.status.is_end() { summary(&run) } else { word(run.status) }),
             ("told", told(&run)),
+            ("log", run.log_removed_at.map(|at| format!("removed {}", when(at))).unwrap_or_default()),
             ("steps", lines(&steps, all)),
         ],
     );

@@ -42,6 +42,9 @@ pub struct Run {
     pub started_at: Option<OffsetDateTime>,
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<OffsetDateTime>,
+    /// When its log was removed: a service keeps logs for so long, and so much of them.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub log_removed_at: Option<OffsetDateTime>,
     /// The commit that was built; absent for an upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,

@@ -56,6 +56,7 @@ kinds! {
     MEDIA_TYPE_UNSUPPORTED "media_type_unsupported" UNSUPPORTED_MEDIA_TYPE "This media type is not taken here"
     ADDRESS_TOO_LONG "address_too_long" URI_TOO_LONG "The address is too long"
     HEADERS_TOO_LARGE "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
+    LOG_REMOVED "log_removed" GONE "The log was removed"
     OFFSET_BEYOND_LOG "offset_beyond_log" RANGE_NOT_SATISFIABLE "The log is not that long"
     HOST_REFUSED "host_refused" MISDIRECTED_REQUEST "This service does not go by that name"
     PLATFORM_UNAVAILABLE "platform_unavailable" UNPROCESSABLE_ENTITY "No worker builds for that platform"

@@ -4,6 +4,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use database::RunRow;
 use model::RunId;
 use serde::Deserialize;
 
@@ -54,6 +55,7 @@ pub(crate) struct LogQuery {
             ("X-Log-Complete" = bool, description = "Whether nothing will follow; text only")
         ), content((String = "text/plain"), (String = "text/event-stream"))),
         (status = 404, description = "`run_not_found`, `registry_not_found` or `attempt_not_found`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "`log_removed`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
         (status = 416, description = "`offset_beyond_log`", body = crate::api::ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -67,6 +69,7 @@ pub(crate) async fn read_log(
     let (registry, run) = find_run(&app, &path).await?;
     let attempt = known_attempt(query.attempt, run.attempt)?;
     let offset = offset(query.offset.unwrap_or(0))?;
+    still_there(&run)?;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/event-stream") {
         let position = match headers.get("last-event-id") {
@@ -103,6 +106,16 @@ async fn check_offset(app: &App, run: RunId, position: Position) -> Result<(), P
         true => Err(beyond(position.offset, slice.next_offset)),
         false => Ok(()),
     }
+}
+
+/// A log that was removed is not an empty one.
+pub(crate) fn still_there(run: &RunRow) -> Result<(), Problem> {
+    let Some(at) = run.log_removed_at else { return Ok(()) };
+    Err(Problem::new(
+        &kind::LOG_REMOVED,
+        format!("The log of this run was removed on {}.", at.date()),
+        "Ended runs keep their logs as long as the server's --keep-logs and --keep-logs-size say.",
+    ))
 }
 
 pub(crate) fn known_attempt(asked: Option<i32>, attempts: i32) -> Result<Option<i32>, Problem> {

@@ -137,6 +137,7 @@ pub(crate) fn show(registry: &Registry, row: RunRow) -> Run {
         created_at: row.created_at,
         started_at: row.started_at,
         finished_at: row.finished_at,
+        log_removed_at: row.log_removed_at,
         revision: row.revision.map(|GitRevision { commit, committed_at }| Revision { commit, committed_at }),
         failure: row.failure.map(Into::into),
         reports: Vec::new(),

@@ -1,5 +1,8 @@
 //! The page for operators as a browser's requests see it: who may, from where, and what the answers carry.
 
+use std::time::Duration;
+
+use database::{Forget, Keep};
 use model::{Cause, DeliveryId, GitHost, HookEvent, Role};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Response, redirect};
@@ -409,4 +412,10 @@ async fn the_whole_log_is_a_file_of_text_however_long() {
     let page = browser.text(&run).await;
     assert!(page.contains("Its last part") && page.len() < 400 << 10, "{}", page.len());
     assert_eq!(browser.get(&format!("{run}/log?attempt=2")).send().await.unwrap().status(), 404);
+    world.fail(&leased, false).await;
+    let keep = Keep { logs: Duration::ZERO, ..Keep::default() };
+    while world.db.server.forget(Forget::Logs, &keep).await.unwrap() > 0 {}
+    let page = browser.text(&run).await;
+    assert!(page.contains("It was removed <time") && !page.contains("data-log="), "{page}");
+    assert_eq!(browser.get(&format!("{run}/log")).send().await.unwrap().status(), 410);
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use database::{Forget, Keep};
 use model::Role;
 use serde_json::Value;
 use server::Config;
+use time::OffsetDateTime;
 
-use crate::world::{World, client, problem, token};
+use crate::world::{World, client, json_of, problem, token};
 
 /// The events of a whole stream: name, id, data.
 async fn events(world: &World, path: &str, last: Option<&str>) -> Vec<(String, String, Value)> {
@@ -51,6 +53,30 @@ async fn text_is_read_from_an_offset_on() {
     assert_eq!((status, kind.as_str()), (404, "attempt_not_found"));
     world.fail(&leased, false).await;
     assert_eq!(read("").await.headers()["x-log-complete"], "true");
+}
+
+#[tokio::test]
+async fn a_log_that_was_removed_is_no_empty_one() {
+    let world = World::new().await;
+    let (old, path) = (world.submit().await, world.submit().await);
+    // Nothing was written to this one: it has no log that could be removed.
+    world.fail(&world.lease().await, false).await;
+    let leased = world.lease().await;
+    world.log(&leased, 0, b"one\ntwo\n").await;
+    world.fail(&leased, false).await;
+    let keep = Keep { logs: Duration::ZERO, ..Keep::default() };
+    assert_eq!(world.db.server.forget(Forget::Logs, &keep).await.unwrap(), 1);
+    let today = OffsetDateTime::now_utc().date().to_string();
+    for accept in ["text/plain", "text/event-stream"] {
+        let request = world.get(&format!("{path}/logs")).header("accept", accept);
+        let (status, kind, body) = problem(request.send().await.unwrap()).await;
+        assert_eq!((status, kind.as_str()), (410, "log_removed"));
+        assert!(body["detail"].as_str().unwrap().contains(&today), "{body}");
+    }
+    let run = json_of(world.get(&path)).await;
+    assert!(run["log_removed_at"].as_str().unwrap().starts_with(&today), "{run}");
+    assert_eq!(json_of(world.get(&old)).await["log_removed_at"], Value::Null);
+    assert_eq!(world.get(&format!("{old}/logs")).send().await.unwrap().text().await.unwrap(), "");
 }
 
 #[tokio::test]

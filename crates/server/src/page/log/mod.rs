@@ -16,7 +16,7 @@ pub(crate) use tail::{Tail, tail};
 use crate::App;
 use crate::http::extract::{PathOf, QueryOf};
 use crate::http::problem::Problem;
-use crate::routes::logs::known_attempt;
+use crate::routes::logs::{known_attempt, still_there};
 use crate::routes::lookup::{RunPath, find_run};
 
 /// Bytes that are read at a time.
@@ -36,6 +36,7 @@ pub(crate) async fn whole(
 ) -> Result<Response, Problem> {
     let (_, run) = find_run(&app, &path).await?;
     let attempt = known_attempt(query.attempt, run.attempt)?.unwrap_or(run.attempt);
+    still_there(&run)?;
     // Up to where it ends now: a download that follows would not end.
     let end = app.database.read_log(run.id, Some(attempt), i64::MAX, 1).await?.next_offset;
     let pieces = stream::try_unfold(0, move |offset| {
