@@ -247,18 +247,21 @@ async fn pages_shift_for_nothing_that_comes_meanwhile_whatever_the_filter() {
     assert!(found.ends_with(&all), "{found:?}");
 
     let deliver = "INSERT INTO slipway.deliveries (id, registry, hook_id, sender_id, event, headers, body, status)
-        SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0') || left(md5(s), 16))::uuid,
+        SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0') || left(md5(s || h.name), 16))::uuid,
             'local', h.id, gen_random_uuid(), 'push', '[]', '{}', s
         FROM slipway.hooks h, unnest(ARRAY['matched', 'ignored']) s";
-    let hook = json!({ "name": "hub", "host": "github" });
-    world.post("/v1/registries/local/hooks").json(&hook).send().await.unwrap();
+    for hook in ["hub", "other"] {
+        let hook = json!({ "name": hook, "host": "github" });
+        world.post("/v1/registries/local/hooks").json(&hook).send().await.unwrap();
+    }
     for _ in 0..5 {
         world.db.execute(deliver).await;
     }
     let ignored =
-        "SELECT string_agg(id::text, ' ' ORDER BY id DESC) FROM slipway.deliveries WHERE status = 'ignored'";
+        "SELECT string_agg(d.id::text, ' ' ORDER BY d.id DESC) FROM slipway.deliveries d JOIN slipway.hooks h ON h.id = d.hook_id
+         WHERE d.status = 'ignored' AND h.name = 'hub'";
     let expected = world.db.text(ignored).await.unwrap();
-    let list = "/v1/registries/local/deliveries?limit=2&status=ignored";
+    let list = "/v1/registries/local/deliveries?limit=2&status=ignored&hook=hub";
     let found = pages(&world, list, "deliveries", async || world.db.execute(deliver).await).await;
     assert_eq!(found.join(" "), expected);
     let found = pages(&world, &format!("{tasks}?limit=1"), "tasks", async || ()).await;
