@@ -1,5 +1,5 @@
 //! Both versions on folders that look like the kernel's. That the kernel does what is written there is shown by
-//! the stories of limits (`cli/tests/limits.rs`).
+//! the stories of limits (`cli/tests/limits.rs`), which `scripts/verify cgroup2` tells under version 2.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use tempfile::TempDir;
