@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     RestartPostgres,
     KillBackends,
     ExhaustPool(Duration),
+    /// The lines to PostgreSQL, of one of its clients or of all, go dead without a word, for that long. New ones work.
+    DeadLines(Option<Target>, Duration),
     FillDisk(Duration),
     /// The point itself fails.
     Fail,
@@ -52,7 +54,7 @@ pub(crate) struct Draw {
 }
 
 /// Names of the kinds, in their order.
-pub(crate) const KINDS: [&str; 26] = [
+pub(crate) const KINDS: [&str; 27] = [
     "kill -9 server",
     "kill -9 worker",
     "kill -9 cell",
@@ -79,12 +81,18 @@ pub(crate) const KINDS: [&str; 26] = [
     "registry: truncated",
     "registry: half-open",
     "registry: 201, blob missing",
+    "Postgres: half-open",
 ];
 
 const TARGETS: [Target; 6] =
     [Target::Server, Target::Worker, Target::Cell, Target::Publisher, Target::Postgres, Target::Registry];
 /// Longer than a lease.
 const LONG: Duration = Duration::from_secs(20);
+/// Longer than any statement is waited for.
+const LONGER: Duration = Duration::from_secs(45);
+/// Whose lines go dead.
+const CLIENTS: [Option<Target>; 4] =
+    [Some(Target::Server), Some(Target::Worker), Some(Target::Publisher), None];
 const PUSHES: [Asked; 6] =
     [Asked::BlobHead, Asked::BlobPost, Asked::BlobPatch, Asked::BlobPut, Asked::TagPut, Asked::ManifestGet];
 
@@ -131,6 +139,10 @@ fn fault(kind: usize, dice: &mut Dice) -> Fault {
         14 => Fault::ExhaustPool(seconds(dice, 2, 8)),
         15 => Fault::FillDisk(seconds(dice, 1, 4)),
         16 => Fault::Fail,
+        26 => {
+            let lengths = [seconds(dice, 1, 4), LONG, LONGER];
+            Fault::DeadLines(dice.of(&CLIENTS), dice.of(&lengths))
+        }
         _ => Fault::Registry(trouble(kind, dice)),
     }
 }

@@ -257,7 +257,7 @@ fn right_blame(evidence: &Evidence, verdict: &mut Verdict) {
         verdict.check("I16", blame != Some("user"), || format!("{row}"));
     }
     let is_databases = match evidence.draw.fault {
-        Fault::RestartPostgres | Fault::KillBackends | Fault::ExhaustPool(_) => true,
+        Fault::RestartPostgres | Fault::KillBackends | Fault::ExhaustPool(_) | Fault::DeadLines(..) => true,
         Fault::Kill(target) => target == Target::Postgres,
         _ => false,
     };

@@ -123,6 +123,20 @@ impl Stage {
         }
     }
 
+    /// PostgreSQL's ends of its lines to one of its clients, or to all: a line whose end is stopped is dead without a word.
+    pub(crate) fn lines(&self, of: Option<Target>) -> Vec<i32> {
+        let role = match of {
+            Some(Target::Server) => "slipway_server",
+            Some(Target::Worker) => "slipway_worker",
+            Some(Target::Publisher) => "slipway_publisher",
+            _ => "slipway_%",
+        };
+        let pids = self.sql(&format!(
+            "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE usename LIKE '{role}' AND pid <> pg_backend_pid()"
+        ));
+        pids.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
     /// Statements as the cluster's administrator. None while it is away.
     pub(crate) fn sql(&self, statements: &str) -> Option<String> {
         let socket = self.world.runtime.join("postgres");

@@ -160,6 +160,15 @@ async fn carry_out(stage: &mut Stage, draw: &Draw) -> bool {
             tokio::time::sleep(length).await;
             stage.sql(&limit(-1)).expect("the database answers");
         }
+        Fault::DeadLines(of, length) => {
+            let lines = stage.lines(of);
+            let are_there = signal(&lines, "STOP");
+            tokio::time::sleep(length).await;
+            // What a router says that has forgotten them, at last.
+            signal(&lines, "TERM");
+            signal(&lines, "CONT");
+            return are_there;
+        }
         Fault::FillDisk(length) => {
             let file = stage.world.data.join("store/filler");
             let fill = format!("dd if=/dev/zero of={} bs=1M status=none 2>/dev/null; true", file.display());
