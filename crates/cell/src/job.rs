@@ -17,6 +17,8 @@ const RUN: &str = "run";
 const OWN: &str = "own";
 /// There: unpacked layers of images that anybody may have, which only unpacking cells write.
 const BASE: &str = "base";
+/// There: the ledger of an unpacking cell.
+const ASKED: &str = "asked";
 
 /// In an attempt's folder: a file for each layer's folder that it made, of its name.
 const LEDGER: &str = "ledger";
@@ -27,6 +29,8 @@ pub(crate) const RUNS: &str = "runs";
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// Among the cells': what all scopes share, a folder a boot.
 pub(crate) const BASES: &str = "bases";
+/// Among the cells': for each attempt the ledger of what was unpacked there for it.
+pub(crate) const UNPACKED: &str = "unpacked";
 
 /// The worker's second message to a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,7 +57,8 @@ pub enum Job {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnpackJob {
     pub layers: Vec<BaseLayer>,
-    pub boot_id: String,
+    /// Who asked: what they take of the store is its.
+    pub attempt: Attempt,
     /// How many are unpacked side by side.
     pub cores: usize,
 }
@@ -123,16 +128,18 @@ impl Job {
 
     /// What the cell sees of the cells' folder: all of it only before any user's file is read.
     pub(crate) fn views(&self) -> Vec<View> {
-        let bases = |boot_id: &str, writable| View::new(Path::new(BASES).join(boot_id), BASE, writable);
+        let bases = |attempt: &Attempt, writable| View::new(attempt.bases_in(Path::new("")), BASE, writable);
         match self {
             Self::Adopt | Self::Sweep { .. } | Self::Clear(_) | Self::Clean { .. } => {
                 vec![View::new(PathBuf::from("."), "", true)]
             }
-            Self::Unpack(job) => vec![bases(&job.boot_id, true)],
+            Self::Unpack(UnpackJob { attempt, .. }) => {
+                vec![bases(attempt, true), View::new(attempt.unpacked_in(Path::new("")), ASKED, true)]
+            }
             Self::Build(job) => vec![
                 View::new(job.place().scratch_in(Path::new("")), RUN, true),
                 View::new(job.place().snapshots_in(Path::new("")), OWN, true),
-                bases(&job.boot_id, false),
+                bases(&job.place(), false),
             ],
         }
     }
@@ -178,11 +185,27 @@ impl Attempt {
     pub(crate) fn snapshots_in(&self, cells: &Path) -> PathBuf {
         cells.join(SNAPSHOTS).join(&self.scope).join(&self.boot_id)
     }
+
+    /// Unpacked layers that all scopes share, likewise.
+    pub(crate) fn bases_in(&self, cells: &Path) -> PathBuf {
+        cells.join(BASES).join(&self.boot_id)
+    }
+
+    /// The names of the folders there that were made for this attempt, likewise; removed when it ends.
+    #[must_use]
+    pub fn unpacked_in(&self, cells: &Path) -> PathBuf {
+        cells.join(UNPACKED).join(format!("{}-{}", self.run, self.attempt))
+    }
 }
 
 /// Unpacked layers that all scopes share.
 pub(crate) fn shared_snapshots() -> PathBuf {
     Path::new(CELLS).join(BASE)
+}
+
+/// The ledger of an unpacking cell.
+pub(crate) fn asked() -> PathBuf {
+    Path::new(CELLS).join(ASKED)
 }
 
 /// The names of the layers' folders that an attempt made.

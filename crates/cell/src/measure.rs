@@ -97,6 +97,7 @@ pub fn measure() -> io::Result<()> {
     let scratch = attempt.scratch_in(cells);
     let mut sum = snapshot::usage(&scratch)?;
     sum += Snapshots::usage(&attempt.snapshots_in(cells), &ledger(&scratch))?;
+    sum += Snapshots::usage(&attempt.bases_in(cells), &attempt.unpacked_in(cells))?;
     sum += nameless(&processes, cells)?;
     let taken = Taken { bytes: sum.bytes, inodes: sum.inodes, partial: sum.partial };
     serde_json::to_writer(io::stdout(), &taken)?;

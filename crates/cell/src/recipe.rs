@@ -12,7 +12,7 @@ use port::{Finish, Outside};
 use sandbox::Runtime;
 use snapshot::Snapshots;
 
-use crate::job::{CELLS, ledger, shared_snapshots};
+use crate::job::{CELLS, asked, ledger, shared_snapshots};
 use crate::{BuildJob, Job, UnpackJob, sweep};
 
 /// Does what the cell was started for.
@@ -50,7 +50,8 @@ fn build(job: &BuildJob, outside: &dyn Outside) -> Finish {
 
 /// Layers side by side; each is under its name only once all of it was read and is what its digests say.
 fn unpack(job: &UnpackJob, outside: &dyn Outside) -> Result<(), Failure> {
-    let snapshots = Snapshots::open(&shared_snapshots()).map_err(|error| error.failure())?;
+    let snapshots =
+        Snapshots::open(&shared_snapshots()).map_err(|error| error.failure())?.recording(&asked());
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(layer) = job.layers.get(next.fetch_add(1, Ordering::Relaxed)) {

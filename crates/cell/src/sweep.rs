@@ -10,7 +10,7 @@ use nix::unistd::{Uid, chown};
 use snapshot::Snapshots;
 
 use crate::Attempt;
-use crate::job::{BASES, RUNS, SNAPSHOTS, ledger};
+use crate::job::{BASES, RUNS, SNAPSHOTS, UNPACKED, ledger};
 
 /// Among the cells': what is known of unpacked layers, a folder a boot, in it one a scope.
 const MEASURED: &str = "measured";
@@ -25,14 +25,16 @@ pub(crate) fn adopt(folder: &Path) -> Result<(), Failure> {
 
 /// Removes an attempt's own folder and the layers' folders that nobody else has seen. No process of it may live.
 pub(crate) fn clear(cells: &Path, attempt: &Attempt) -> Result<(), Failure> {
-    let scratch = attempt.scratch_in(cells);
-    forget(&scratch, &attempt.snapshots_in(cells))?;
-    remove(&scratch)
+    let (scratch, unpacked) = (attempt.scratch_in(cells), attempt.unpacked_in(cells));
+    forget(&ledger(&scratch), &attempt.snapshots_in(cells))?;
+    remove(&scratch)?;
+    forget(&unpacked, &attempt.bases_in(cells))?;
+    remove(&unpacked)
 }
 
 /// The same by the attempt's own cell, when nothing is at work in it any more: at its folder something is mounted.
 pub(crate) fn empty(scratch: &Path, snapshots: &Path) -> Result<(), Failure> {
-    forget(scratch, snapshots)?;
+    forget(&ledger(scratch), snapshots)?;
     for entry in entries(scratch)? {
         if std::fs::symlink_metadata(&entry).is_ok_and(|meta| meta.is_dir()) {
             remove(&entry)?;
@@ -43,18 +45,18 @@ pub(crate) fn empty(scratch: &Path, snapshots: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn forget(scratch: &Path, snapshots: &Path) -> Result<(), Failure> {
-    let ledger = ledger(scratch);
+fn forget(ledger: &Path, snapshots: &Path) -> Result<(), Failure> {
     if !ledger.exists() {
         return Ok(());
     }
     let snapshots = Snapshots::open(snapshots).map_err(|error| error.failure())?;
-    snapshots.forget(&ledger).map_err(|error| error.failure())
+    snapshots.forget(ledger).map_err(|error| error.failure())
 }
 
 /// Removes every run's folder, every unpacked folder of another boot, and half-made snapshots.
 pub(crate) fn sweep(cells: &Path, boot_id: &str) -> Result<(), Failure> {
     remove(&cells.join(RUNS))?;
+    remove(&cells.join(UNPACKED))?;
     for boot in entries(&cells.join(MEASURED))? {
         if boot.file_name().is_none_or(|name| name != boot_id) {
             remove(&boot)?;

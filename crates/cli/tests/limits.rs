@@ -4,13 +4,14 @@
 
 mod support;
 
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::residue::Residue;
 use support::{Identity, World, slipway};
-use test_support::{GitServer, TestRepository};
+use test_support::{GitServer, LocalRegistry, TestRepository};
 
 /// Residue is counted by ids of the whole machine, and a disk is filled in time: these stories take turns.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -102,6 +103,63 @@ async fn who_fills_the_disk_is_ended_and_leaves_it_as_it_was() {
     let after = free(&store);
     assert!(before.0 - after.0 < 20 << 20, "{before:?} {after:?}");
     assert!(before.1 - after.1 < 300, "{before:?} {after:?}");
+}
+
+/// A base image's layer with so many files of so many bytes: zeros, which are nothing in a registry, or noise.
+fn layer(files: usize, size: usize, is_noise: bool) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut content = vec![0; size];
+    if is_noise {
+        std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut content).unwrap();
+    }
+    for number in 0..files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(size as u64);
+        tar.append_data(&mut header, format!("file-{number}"), &content[..]).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_from_a_base_image_that_fills_the_disk_is_ended_as_well() {
+    let _turn = TURN.lock().await;
+    let elsewhere = LocalRegistry::start();
+    let origin = format!("--origin=http://{}", elsewhere.address());
+    let limits = ["--slots=3", "--run-disk=64M", "--run-inodes=5000", "--disk-reserve=40M", &origin];
+    let stage = Stage::new(World::start_on_small_disk(300, 60_000, &limits).await);
+    let store = stage.world.data.join("store");
+    for (name, layer, kind) in [
+        ("zeros", layer(1, 280 << 20, false), "disk_limit"),
+        ("files", layer(20_000, 0, false), "inode_limit"),
+        ("noise", layer(1, 100 << 20, true), "disk_limit"),
+    ] {
+        test_support::push_busybox_with(&layer, &elsewhere.address(), &format!("{name}:1"));
+        let neighbour = stage.world.submit(stage.spec("neighbour", NEIGHBOUR)).await;
+        stage.world.wait_for_log(&neighbour, "RUN for").await;
+        let before = free(&store);
+        let mut spec = stage.spec("hog", "RUN true");
+        spec["build_args"]["BASE"] = json!(format!("{}/{name}:1", elsewhere.address()));
+        let hog = stage.world.build(spec).await;
+        let neighbour = stage.world.ended(&neighbour).await;
+        assert_eq!(neighbour["status"], "succeeded", "{name}: {neighbour}\n{}", stage.world.log());
+        let failure = &hog["failure"];
+        assert_eq!((&failure["kind"], &failure["blame"]), (&json!(kind), &json!("limits")), "{name}: {hog}");
+        assert_eq!(hog["attempt"], 1, "{name}: {hog}");
+        // The neighbour's layer, and the image's blob where that is small, may have come meanwhile.
+        let is_back = || {
+            before.0.saturating_sub(free(&store).0) < 16 << 20
+                && before.1.saturating_sub(free(&store).1) < 300
+        };
+        let told = Instant::now();
+        while !is_back() {
+            assert!(told.elapsed() < Duration::from_secs(15), "{name}: {before:?} {:?}", free(&store));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,15 @@ const APPLETS: [&str; 22] = [
 /// # Panics
 /// `busybox-static` or `skopeo` is missing, or the registry refuses.
 pub fn push_busybox(registry: &str, repository_and_tag: &str) {
-    push(registry, repository_and_tag, &[]);
+    push(registry, repository_and_tag, &[], &[]);
+}
+
+/// As [`push_busybox`], with one more layer, a tar archive.
+///
+/// # Panics
+/// As [`push_busybox`].
+pub fn push_busybox_with(layer: &[u8], registry: &str, repository_and_tag: &str) {
+    push(registry, repository_and_tag, &[layer], &[]);
 }
 
 /// As [`push_busybox`], as a user: `name:password`.
@@ -31,12 +39,12 @@ pub fn push_busybox(registry: &str, repository_and_tag: &str) {
 /// # Panics
 /// As [`push_busybox`].
 pub fn push_busybox_as(user: &str, registry: &str, repository_and_tag: &str) {
-    push(registry, repository_and_tag, &["--dest-creds", user]);
+    push(registry, repository_and_tag, &[], &["--dest-creds", user]);
 }
 
-fn push(registry: &str, repository_and_tag: &str, arguments: &[&str]) {
+fn push(registry: &str, repository_and_tag: &str, more: &[&[u8]], arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    write_layout(folder.path());
+    write_layout(folder.path(), more);
     let output = Command::new("skopeo")
         .args(["copy", "--quiet", "--dest-tls-verify=false"])
         .args(arguments)
@@ -48,33 +56,37 @@ fn push(registry: &str, repository_and_tag: &str, arguments: &[&str]) {
     assert!(output.status.success(), "skopeo: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn write_layout(folder: &Path) {
-    let tar = layer();
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(&tar).expect("compressing to memory");
-    let layer = gzip.finish().expect("compressing to memory");
+fn write_layout(folder: &Path, more: &[&[u8]]) {
+    let busybox = layer();
+    let tars: Vec<&[u8]> = [&busybox[..]].into_iter().chain(more.iter().copied()).collect();
+    let layers: Vec<Vec<u8>> = tars.iter().map(|tar| gzipped(tar)).collect();
     let config = json!({
         "architecture": model_architecture(), "os": "linux",
         "config": { "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"] },
-        "rootfs": { "type": "layers", "diff_ids": [digest(&tar)] },
-        "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "busybox" }],
+        "rootfs": { "type": "layers", "diff_ids": tars.iter().map(|tar| digest(tar)).collect::<Vec<_>>() },
+        "history": tars.iter().map(|_| json!({ "created": "1970-01-01T00:00:00Z", "created_by": "busybox" })).collect::<Vec<_>>(),
     })
     .to_string();
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar+gzip", &layer)],
+        "layers": layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer)).collect::<Vec<_>>(),
     })
     .to_string();
-    for blob in [&layer[..], config.as_bytes(), manifest.as_bytes()] {
-        write_blob(folder, blob);
-    }
+    let blobs = layers.iter().map(Vec::as_slice).chain([config.as_bytes(), manifest.as_bytes()]);
+    blobs.for_each(|blob| write_blob(folder, blob));
     let mut index = descriptor("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
     index["annotations"] = json!({ "org.opencontainers.image.ref.name": "base" });
     let index = json!({ "schemaVersion": 2, "manifests": [index] }).to_string();
     std::fs::write(folder.join("index.json"), index).expect("writing the index");
     std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
         .expect("writing the layout");
+}
+
+fn gzipped(tar: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(tar).expect("compressing to memory");
+    gzip.finish().expect("compressing to memory")
 }
 
 fn layer() -> Vec<u8> {

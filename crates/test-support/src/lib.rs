@@ -16,7 +16,7 @@ mod tls_front;
 mod token_registry;
 
 pub use azure::{FakeAzure, IDENTITY_HEADER, Principal};
-pub use base_image::{push_busybox, push_busybox_as};
+pub use base_image::{push_busybox, push_busybox_as, push_busybox_with};
 pub use database::TestDatabase;
 pub use fault_proxy::{Asked, FaultProxy, JournalEntry, Phase, RegistryFault, Trouble};
 pub use git::{Entry, GIT_HOSTS, GitRequest, GitServer, SshServer, TestRepository};

@@ -27,7 +27,7 @@ use crate::metrics::{From, METRICS};
 use crate::pull::Pulls;
 use crate::resolved::Resolved;
 use crate::ssh::{Ssh, Starter};
-use crate::unpack::Unpacker;
+use crate::unpack::{Asker, Unpacker};
 use crate::{fetch, git, network, streams};
 
 /// The largest body of a `git-upload-pack` request, in bytes.
@@ -47,6 +47,7 @@ pub(crate) struct Means {
     pub(crate) pulls: Arc<Pulls>,
     pub(crate) ssh: Starter,
     pub(crate) unpacker: Unpacker,
+    pub(crate) asker: Asker,
 }
 
 /// What is needed to answer the questions of one run.

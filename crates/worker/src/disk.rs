@@ -4,6 +4,7 @@
 //! for it: what can be written between two looks has to fit into the reserve.
 
 mod decide;
+mod share;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::cgroup::RunCgroup;
 use crate::house::House;
 use crate::limits::{Limits, Space};
 use decide::{decide, moved, touched};
+pub(crate) use share::Share;
 
 /// How often the disk is asked how much is free; it costs a system call.
 const EVERY: Duration = Duration::from_millis(50);
@@ -40,6 +42,10 @@ struct Entry {
     cgroup: Arc<RunCgroup>,
     /// Process id of its cell, once it has one.
     cell: Option<u32>,
+    /// Those of cells that work for it.
+    helpers: Vec<u32>,
+    /// Bytes that were downloaded for it.
+    fetched: u64,
     taken: Taken,
     exceeded: watch::Sender<Option<Limit>>,
 }
@@ -57,7 +63,8 @@ impl Disk {
     pub(crate) fn watch(self: &Arc<Self>, attempt: Attempt, cgroup: Arc<RunCgroup>) -> Watched {
         let (sender, exceeded) = watch::channel(None);
         let run = attempt.run;
-        let entry = Entry { attempt, cgroup, cell: None, taken: Taken::default(), exceeded: sender };
+        let (helpers, taken) = (Vec::new(), Taken::default());
+        let entry = Entry { attempt, cgroup, cell: None, helpers, fetched: 0, taken, exceeded: sender };
         self.lock().insert(run, entry);
         Watched { disk: Arc::clone(self), run, exceeded }
     }
@@ -72,6 +79,11 @@ impl Disk {
 }
 
 impl Watched {
+    /// For whoever works for the run.
+    pub(crate) fn share(&self) -> Share {
+        Share { disk: Arc::clone(&self.disk), run: self.run }
+    }
+
     /// The run's cell has started.
     pub(crate) fn started(&self, cell: u32) {
         if let Some(entry) = self.disk.lock().get_mut(&self.run) {
@@ -154,9 +166,9 @@ async fn look(house: &Arc<House>, free: Space, is_urgent: bool) -> Look {
             let runs = house.disk.lock();
             for (run, limit) in decide(&house.limits, &free, &taken) {
                 let Some(entry) = runs.get(&run) else { continue };
-                // Before it is let go on.
-                if let Some(cell) = entry.cell.and_then(|pid| i32::try_from(pid).ok()) {
-                    let _ = kill(Pid::from_raw(cell), Signal::SIGKILL);
+                // Before they are let go on.
+                for cell in entry.helpers.iter().copied().chain(entry.cell) {
+                    let _ = i32::try_from(cell).map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
                 }
                 tracing::warn!(%run, limit = limit.kind(), taken = ?entry.taken, ?free, "a run takes too much of the disk");
                 entry.exceeded.send_replace(Some(limit));
@@ -189,13 +201,18 @@ impl Drop for Frozen {
 fn measure(house: &House) -> Vec<(RunId, Taken)> {
     let all: Vec<_> = {
         let runs = house.disk.lock();
-        let of = |entry: &Entry| Some((entry.attempt.clone(), entry.cell?, Arc::clone(&entry.cgroup)));
+        let of = |entry: &Entry| {
+            Some((entry.attempt.clone(), entry.cell?, Arc::clone(&entry.cgroup), entry.fetched))
+        };
         runs.values().filter_map(of).collect()
     };
-    let measured = all.into_iter().filter_map(|(attempt, cell, cgroup)| {
+    let measured = all.into_iter().filter_map(|(attempt, cell, cgroup, fetched)| {
         let processes = cgroup.processes().unwrap_or_else(|| descendants(cell));
         match house.measure(cell, &attempt, processes) {
-            Ok(taken) => Some((attempt.run, taken)),
+            Ok(taken) => {
+                let bytes = taken.bytes.saturating_add(fetched);
+                Some((attempt.run, Taken { bytes, ..taken }))
+            }
             Err(error) => {
                 tracing::debug!(run = %attempt.run, %error, "what a run takes of the disk can't be measured");
                 None

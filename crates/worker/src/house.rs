@@ -11,13 +11,13 @@ use model::{Failure, WorkerId, WorkerLimits};
 use tokio::sync::Notify;
 
 use crate::answers::Means;
-use crate::cgroup::{Cgroups, RunCgroup};
+use crate::cgroup::Cgroups;
 use crate::disk::Disk;
 use crate::limits::Limits;
 use crate::metrics::METRICS;
 use crate::pull::Pulls;
 use crate::ssh::Starter;
-use crate::unpack::Unpacker;
+use crate::unpack::{Asker, Unpacker};
 use crate::{Config, Error};
 
 /// Store, database, clients and the thread that starts cells.
@@ -83,13 +83,7 @@ impl House {
         let boot_id = boot_id.trim().to_owned();
         let spawner = Spawner::start(config.store.join("cells")).map_err(|error| start_failed(&error))?;
         let spawning = Cells { spawner, ids };
-        let unpacker = Unpacker {
-            cells: spawning.clone(),
-            boot_id: boot_id.clone(),
-            cores: config.cores,
-            turns: Arc::default(),
-            cgroup: None,
-        };
+        let unpacker = Unpacker { cells: spawning.clone(), cores: config.cores, turns: Arc::default() };
         let house = Self {
             worker: WorkerId(uuid::Uuid::now_v7()),
             store: Arc::new(store),
@@ -120,8 +114,9 @@ impl House {
 
     /// Whether the folder of an attempt is there, or can't be looked for.
     pub(crate) fn has_folder(&self, attempt: &Attempt) -> bool {
-        let there = attempt.scratch_in(&self.cells()).symlink_metadata();
-        !matches!(there, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+        let (cells, gone) = (self.cells(), std::io::ErrorKind::NotFound);
+        let folders = [attempt.scratch_in(&cells), attempt.unpacked_in(&cells)];
+        folders.iter().any(|folder| !folder.symlink_metadata().is_err_and(|error| error.kind() == gone))
     }
 
     /// Name of a run's cgroup; the store's id keeps workers of one machine apart.
@@ -163,10 +158,10 @@ impl House {
     }
 
     /// What answers to a run need.
-    pub(crate) fn means(&self, cgroup: &Arc<RunCgroup>) -> Means {
+    pub(crate) fn means(&self, asker: Asker) -> Means {
         let (store, pulls) = (Arc::clone(&self.store), Arc::clone(&self.pulls));
         let (database, http, ssh) = (self.database.clone(), self.http.clone(), self.ssh.clone());
-        Means { store, database, http, pulls, ssh, unpacker: self.unpacker.placed_in(cgroup) }
+        Means { store, database, http, pulls, ssh, unpacker: self.unpacker.clone(), asker }
     }
 
     /// Keeps what is unpacked within bounds; blocks while it does.

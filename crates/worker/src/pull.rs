@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use model::{Descriptor, Digest, Failure, ImageReference};
 use sha2::{Digest as _, Sha256};
 
+use crate::disk::Share;
 use crate::metrics::{From, METRICS};
 use crate::turns::Turns;
 
@@ -25,6 +26,7 @@ pub(crate) struct Pull<'a> {
     pub(crate) hold: &'a Arc<Hold>,
     pub(crate) scope: &'a str,
     pub(crate) registry: &'a registry::Client,
+    pub(crate) share: &'a Share,
 }
 
 /// Downloads under way.
@@ -41,7 +43,7 @@ impl Pulls {
         image: &ImageReference,
         blob: &Descriptor,
     ) -> Result<File, Failure> {
-        let Pull { store, hold, scope, registry } = pull;
+        let Pull { store, hold, scope, registry, share } = pull;
         let one_at_a_time = self.turns.of((scope.to_owned(), blob.digest.clone()));
         let _guard = one_at_a_time.lock().await;
         if let Some(file) = hold.open(scope, &blob.digest).map_err(|error| error.failure())? {
@@ -49,7 +51,9 @@ impl Pulls {
         }
         let file = store.new_blob().map_err(|error| error.failure())?;
         let began = Instant::now();
-        let file = download(registry, image, blob, file).await?;
+        share.takes(blob.size);
+        let file =
+            download(registry, image, blob, file).await.inspect_err(|_| share.gives_back(blob.size))?;
         METRICS.fetched(From::BaseImage, blob.size, began);
         let (hold, scope, digest) = (Arc::clone(hold), scope.to_owned(), blob.digest.clone());
         let linked = tokio::task::spawn_blocking(move || hold.link(&file, &scope, &digest)).await;

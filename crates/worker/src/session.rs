@@ -26,6 +26,7 @@ use crate::line::{IN_FLIGHT, died, end, read, stopped, write};
 use crate::metrics::METRICS;
 use crate::secrets::mask_of;
 use crate::told::Told;
+use crate::unpack::Asker;
 
 /// Executes one run from its lease to its end, or until it has to be handed back.
 pub(crate) async fn execute(
@@ -134,6 +135,7 @@ async fn build(
     };
     let attempt = attempt_of(house, leased);
     let watched = house.disk.watch(attempt.clone(), Arc::clone(&cgroup));
+    let asker = Asker { attempt: attempt.clone(), cgroup: Arc::clone(&cgroup), share: watched.share() };
     let guard = Guard::over(watched, Arc::clone(&cgroup), house.limits, &leased.spec.dockerfile);
     let spawned = spawn(Arc::clone(house), Job::Build(Box::new(job)), Arc::clone(&cgroup)).await;
     let outcome = match spawned {
@@ -141,7 +143,7 @@ async fn build(
         Ok(cell) => {
             guard.started(cell.pid());
             let preflight = granted.preflight.clone();
-            let (means, blobs) = (house.means(&cgroup), Arc::clone(blobs));
+            let (means, blobs) = (house.means(asker), Arc::clone(blobs));
             let answers = Answers::new(means, leased.clone(), lease.clone(), blobs, granted, cell.pid());
             let outcome = converse(cell.channel(), answers, preflight, hold, told, &guard, hand_back).await;
             guard.stopping();

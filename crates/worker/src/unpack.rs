@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use cell::{Job, UnpackJob};
+use cell::{Attempt, Job, UnpackJob};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::{Digest, Failure};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answers::out_of_order;
 use crate::cgroup::RunCgroup;
+use crate::disk::Share;
 use crate::house::Cells;
 use crate::line::{IN_FLIGHT, Reply, died, end, read, stopped, write};
 use crate::turns::Turns;
@@ -23,25 +24,26 @@ use crate::turns::Turns;
 #[derive(Debug, Clone)]
 pub(crate) struct Unpacker {
     pub(crate) cells: Cells,
-    pub(crate) boot_id: String,
     pub(crate) cores: usize,
     pub(crate) turns: Arc<Turns<Digest>>,
-    /// Of the run that asks: what its layers take to unpack is the run's.
-    pub(crate) cgroup: Option<Arc<RunCgroup>>,
+}
+
+/// The run that asks: what its layers take to be unpacked, it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    pub(crate) attempt: Attempt,
+    pub(crate) cgroup: Arc<RunCgroup>,
+    pub(crate) share: Share,
 }
 
 impl Unpacker {
-    /// The same for a run of which this is the cgroup.
-    pub(crate) fn placed_in(&self, cgroup: &Arc<RunCgroup>) -> Self {
-        Self { cgroup: Some(Arc::clone(cgroup)), ..self.clone() }
-    }
-
     /// Returns when all of them are there. `fetch` has a layer's blob.
     ///
     /// # Errors
     /// A blob can't be had, is damaged or hostile, no cell starts, or the run ended.
     pub(crate) async fn unpack<F>(
         &self,
+        asker: &Asker,
         mut layers: Vec<BaseLayer>,
         fetch: impl Fn(BaseLayer) -> F,
         run_ended: &CancellationToken,
@@ -60,12 +62,12 @@ impl Unpacker {
                 () = run_ended.cancelled() => return Err(stopped()),
             }
         }
-        let (boot_id, cores) = (self.boot_id.clone(), self.cores);
-        let job = Job::Unpack(UnpackJob { layers: layers.clone(), boot_id, cores });
-        let (cells, cgroup) = (self.cells.clone(), self.cgroup.clone());
-        let place = move |pid| cgroup.map_or(Ok(()), |cgroup| cgroup.place(pid));
-        let cell = tokio::task::spawn_blocking(move || cells.spawn(&job, place)).await;
+        let (attempt, cores) = (asker.attempt.clone(), self.cores);
+        let job = Job::Unpack(UnpackJob { layers: layers.clone(), attempt, cores });
+        let (cells, cgroup) = (self.cells.clone(), Arc::clone(&asker.cgroup));
+        let cell = tokio::task::spawn_blocking(move || cells.spawn(&job, |pid| cgroup.place(pid))).await;
         let cell = cell.map_err(|error| Failure::service("internal", error.to_string(), ""))??;
+        let at_work = asker.share.at_work(cell.pid());
         let mut packets = read(cell.channel());
         let replies = write(cell.channel());
         let mut fetched = FuturesUnordered::new();
@@ -104,6 +106,7 @@ impl Unpacker {
                 None => break Err(died()),
             }
         };
+        drop(at_work);
         end(cell).await;
         outcome
     }

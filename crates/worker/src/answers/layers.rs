@@ -20,7 +20,8 @@ impl Answers {
             return Err(out_of_order());
         }
         let (store, scope) = (&self.means.store, self.scope_of(image));
-        let pull = Pull { store, hold: &self.hold, scope, registry: &self.registry };
+        let pull =
+            Pull { store, hold: &self.hold, scope, registry: &self.registry, share: &self.means.asker.share };
         self.means.pulls.blob(pull, image, blob).await
     }
 
@@ -36,7 +37,7 @@ impl Answers {
         let diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect();
         if !layers.is_empty() {
             let fetch = |layer: BaseLayer| async move { self.image_blob(&layer.image, &layer.blob).await };
-            self.means.unpacker.unpack(layers, fetch, &self.ended).await?;
+            self.means.unpacker.unpack(&self.means.asker, layers, fetch, &self.ended).await?;
         }
         Ok((Answer::Unpacked { diff_ids }, Vec::new()))
     }

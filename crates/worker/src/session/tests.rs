@@ -150,14 +150,13 @@ impl World {
             spawner: cell::Spawner::start(self.folder.path().to_owned()).unwrap(),
             ids: cell::Ids { users: range, groups: range },
         };
-        let (boot_id, turns) = (String::new(), Arc::default());
-        let unpacker = crate::unpack::Unpacker { cells, boot_id, cores: 1, turns, cgroup: None };
-        let means = Means { store, database, http, pulls: Arc::default(), ssh, unpacker };
+        let unpacker = crate::unpack::Unpacker { cells, cores: 1, turns: Arc::default() };
+        let (guard, asker) = self.guard();
+        let means = Means { store, database, http, pulls: Arc::default(), ssh, unpacker, asker };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), blobs, granted, 0);
         let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
         let (ours, theirs) = Channel::pair().unwrap();
         let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
-        let guard = self.guard();
         let outcome = converse(Arc::new(ours), answers, preflight, &hold, &told, &guard, &stop).await;
         playing.await.unwrap();
         drop(told);
@@ -168,12 +167,13 @@ impl World {
 
 impl World {
     /// Over a run without limits.
-    fn guard(&self) -> Guard {
+    fn guard(&self) -> (Guard, Asker) {
         let cgroup = Arc::new(Cgroups::at(Vec::new()).make("none", &RunLimits::default()).unwrap());
         let LeasedRun { run, attempt, scope, .. } = self.leased.clone();
         let attempt = Attempt { run, attempt, scope, boot_id: String::new() };
-        let watched = Arc::new(Disk::default()).watch(attempt, Arc::clone(&cgroup));
-        Guard::over(watched, cgroup, Limits::default(), "Dockerfile")
+        let watched = Arc::new(Disk::default()).watch(attempt.clone(), Arc::clone(&cgroup));
+        let asker = Asker { attempt, cgroup: Arc::clone(&cgroup), share: watched.share() };
+        (Guard::over(watched, cgroup, Limits::default(), "Dockerfile"), asker)
     }
 }
 
