@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::residue::Residue;
 use support::{Identity, World, slipway};
-use test_support::{GitServer, LocalRegistry, TestRepository};
+use test_support::{ForgedPack, ForgingHost, GitServer, LocalRegistry, TestRepository};
 
 /// Residue is counted by ids of the whole machine, and a disk is filled in time: these stories take turns.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -185,6 +185,21 @@ async fn who_takes_memory_or_processes_is_ended_and_the_worker_lives() {
     // One that ends by itself: its shell can't start what comes next.
     let bomb = "RUN f() { f | f & }; f; while :; do sleep 600 & done";
     assert_eq!(stage.ends("bomb-that-ends", bomb).await["kind"], "process_limit");
+
+    // A repository is a stranger's as well: what its host sends becomes large in memory.
+    for pack in [ForgedPack::delta_bomb(1 << 30), ForgedPack::zeros(1 << 30)] {
+        let lie = pack.lie;
+        let host = ForgingHost::start(pack);
+        let source = json!({ "type": "git", "url": host.url(), "ref": "main" });
+        let bomb = stage.world.build(json!({ "source": source, "images": [] })).await;
+        let failure = &bomb["failure"];
+        assert_eq!(
+            (&failure["kind"], &failure["blame"]),
+            (&json!("memory_limit"), &json!("limits")),
+            "{lie}: {bomb}"
+        );
+        assert_eq!(bomb["attempt"], 1, "{lie}: {bomb}");
+    }
 
     let long = "RUN dd if=/dev/zero of=/long bs=1M count=9";
     assert_eq!(stage.ends("long-file", long).await["kind"], "file_size_limit");

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use serde_json::{Value, json};
 use support::{Identity, World};
-use test_support::{GIT_HOSTS, GitServer, LocalRegistry, TestRepository};
+use test_support::{GIT_HOSTS, GitServer, Hold, HoldingProxy, LocalRegistry, TestRepository};
 
 async fn failure_of(world: &World, spec: Value) -> Value {
     let run = world.build(spec).await;
@@ -167,6 +167,35 @@ fn answer(
     loop {
         connection.write_all(&[b'x'; 8192])?;
     }
+}
+
+/// Whoever writes a manifest names the digests in it, and may name others' layers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_send_a_layer_keeps_no_other_from_it() {
+    let good = LocalRegistry::start();
+    test_support::push_busybox(&good.address(), "base/busybox:1");
+    let manifest = format!("http://{}/v2/base/busybox/manifests/1", good.address());
+    let manifest = reqwest::Client::builder().no_proxy().build().unwrap().get(manifest);
+    let manifest = manifest.header("accept", "application/vnd.oci.image.manifest.v1+json").send().await;
+    let manifest: Value = manifest.unwrap().json().await.unwrap();
+    let silent = HoldingProxy::start(good.address());
+    let mut held = silent.hold(Hold::first("GET", manifest["layers"][0]["digest"].as_str().unwrap()));
+    let origins = [good.address(), silent.address()].map(|address| format!("--origin=http://{address}"));
+    let world = World::start_with(Identity::Root, &origins.each_ref().map(String::as_str)).await;
+    let repository = TestRepository::new();
+    repository.commit_to("main", &[("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN true\n")]);
+    let git = GitServer::start(&repository);
+    let spec = |registry: String| {
+        let source = json!({ "type": "git", "url": git.url(), "ref": "main" });
+        let base = format!("{registry}/base/busybox:1");
+        json!({ "source": source, "build_args": { "BASE": base }, "timeout_seconds": 15 })
+    };
+    let waits = world.submit(spec(silent.address())).await;
+    held.arrived().await;
+    let beside = world.build(spec(good.address())).await;
+    assert_eq!(beside["status"], "succeeded", "{beside}\n{}", world.log());
+    assert!(world.http.post(format!("{waits}/cancel")).send().await.unwrap().status().is_success());
+    assert_eq!(world.ended(&waits).await["status"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

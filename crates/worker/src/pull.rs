@@ -1,4 +1,4 @@
-//! Base image blobs: downloaded once into an area of the store, however many runs ask at once.
+//! Base image blobs: downloaded once from a registry into an area of the store, however many runs ask at once.
 //! The digest is checked while it is written here, and again by whoever reads it.
 
 use std::fs::File;
@@ -18,8 +18,8 @@ use crate::turns::Turns;
 /// The area of what everybody may read: only the worker writes it.
 pub(crate) const SHARED: &str = "shared";
 
-/// An area of the store, and a blob in it.
-type Place = (String, Digest);
+/// An area of the store, a blob in it, and who sends it: one that sends it slowly keeps nobody else waiting.
+type Place = (String, Digest, String);
 /// Who asks, and where the blob is kept.
 pub(crate) struct Pull<'a> {
     pub(crate) store: &'a Store,
@@ -44,7 +44,7 @@ impl Pulls {
         blob: &Descriptor,
     ) -> Result<File, Failure> {
         let Pull { store, hold, scope, registry, share } = pull;
-        let one_at_a_time = self.turns.of((scope.to_owned(), blob.digest.clone()));
+        let one_at_a_time = self.turns.of((scope.to_owned(), blob.digest.clone(), image.registry.clone()));
         let _guard = one_at_a_time.lock().await;
         if let Some(file) = hold.open(scope, &blob.digest).map_err(|error| error.failure())? {
             return Ok(file);
@@ -98,3 +98,6 @@ fn lies(image: &ImageReference, blob: &Descriptor) -> Failure {
 fn internal(error: &dyn std::fmt::Display) -> Failure {
     Failure::service("internal", format!("{error}"), "Report this: it is a defect.")
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,8 @@ use crate::turns::Turns;
 pub(crate) struct Unpacker {
     pub(crate) cells: Cells,
     pub(crate) cores: usize,
-    pub(crate) turns: Arc<Turns<Digest>>,
+    /// One at a time for a registry's layer: a stranger's may send it slowly, under a name that another one has too.
+    pub(crate) turns: Arc<Turns<(Digest, String)>>,
 }
 
 /// The run that asks: what its layers take to be unpacked, it takes.
@@ -54,7 +55,8 @@ impl Unpacker {
         // In one order for all runs: none waits for one that waits for it.
         layers.sort_by(|one, other| one.diff_id.cmp(&other.diff_id));
         layers.dedup_by(|one, other| one.diff_id == other.diff_id);
-        let turns: Vec<_> = layers.iter().map(|layer| self.turns.of(layer.diff_id.clone())).collect();
+        let turn = |layer: &BaseLayer| self.turns.of((layer.diff_id.clone(), layer.image.registry.clone()));
+        let turns: Vec<_> = layers.iter().map(turn).collect();
         let mut held = Vec::new();
         for turn in &turns {
             tokio::select! {

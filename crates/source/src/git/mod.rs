@@ -4,6 +4,7 @@
 mod advertised;
 mod checkout;
 mod fetch;
+mod packets;
 mod subdirectory;
 mod transport;
 mod wanted;

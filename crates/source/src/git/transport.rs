@@ -15,6 +15,7 @@ use model::Failure;
 use port::{ByteStream, Outside};
 
 use super::advertised::{self, ById};
+use super::packets::Packets;
 use crate::error::Error;
 use crate::watched::{FailureSlot, Watched};
 
@@ -160,7 +161,7 @@ impl Read for Exchange {
                 self.line.advertisement()?
             } else {
                 let request = std::mem::take(&mut self.request);
-                Box::new(self.line.ask(Ask::UploadPack(request))?.take(MAX_ANSWER))
+                Box::new(Packets::of(self.line.ask(Ask::UploadPack(request))?.take(MAX_ANSWER)))
             });
         }
         self.answer.as_mut().map_or(Ok(0), |answer| answer.read(buffer))

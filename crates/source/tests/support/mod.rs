@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use model::{Descriptor, Digest, Failure, ImageReference, Platform, ResolvedImage};
 use port::{BlobReady, ByteStream, CacheHit, CacheKey, NewBlob, Outside, Progress};
+use test_support::{ForgedPack, Talk};
 
 /// What it is told and what it answers.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub(crate) struct TestOutside {
     pub(crate) strict: bool,
     /// Answer every pack request with this.
     pub(crate) failure: Option<Failure>,
+    /// Play a host that sends this, or talks for ever.
+    pub(crate) forged: Option<(ForgedPack, Option<Talk>)>,
     pub(crate) log: Mutex<String>,
     /// Objects in each pack that was sent.
     pub(crate) packs: Mutex<Vec<u32>>,
@@ -66,6 +69,9 @@ impl Outside for TestOutside {
     }
 
     fn git_refs(&self) -> Result<ByteStream, Failure> {
+        if let Some((pack, _)) = &self.forged {
+            return Ok(ByteStream::whole(Cursor::new(pack.advertisement())));
+        }
         let refs = self.request("GET", "/info/refs?service=git-upload-pack", "", b"");
         *self.advertised.lock().expect("no panic elsewhere") = String::from_utf8_lossy(&refs).into_owned();
         Ok(ByteStream::whole(Cursor::new(refs)))
@@ -74,6 +80,9 @@ impl Outside for TestOutside {
     fn git_upload_pack(&self, request: &[u8]) -> Result<ByteStream, Failure> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
+        }
+        if let Some((pack, talk)) = &self.forged {
+            return Ok(ByteStream::whole(pack.answer(request, *talk)));
         }
         if self.refuses(request) {
             return Ok(ByteStream::whole(&b"0025ERR upload-pack: not our ref 0000"[..]));
