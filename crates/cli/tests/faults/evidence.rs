@@ -33,6 +33,8 @@ pub(crate) struct Evidence {
     pub(crate) tags: BTreeMap<String, Option<String>>,
     /// None: nothing is left.
     pub(crate) residue: Option<String>,
+    /// What the service holds on to. None: no more than before.
+    pub(crate) held: Option<String>,
     pub(crate) service_log: String,
     /// Of the fleet's three runs that share one.
     pub(crate) shared: String,
@@ -98,6 +100,7 @@ impl Evidence {
             outbox,
             tags,
             residue,
+            held: stage.bounds.exceeded(stage),
             images,
             mark,
             told: stage.told.lock().unwrap().clone(),

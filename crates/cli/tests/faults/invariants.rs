@@ -14,7 +14,7 @@ use crate::readback;
 use crate::stage::CANARY;
 
 /// Their names, for the table.
-pub(crate) const ALL: [(&str, &str); 13] = [
+pub(crate) const ALL: [(&str, &str); 14] = [
     ("I1", "what was acknowledged is one run, and ends"),
     ("I2", "one holder: at most one attempt and one publication of a run succeed"),
     ("I3", "statuses only move forward, an end never moves"),
@@ -25,6 +25,7 @@ pub(crate) const ALL: [(&str, &str); 13] = [
     ("I8", "logs have no hole, nothing twice, nothing rewritten"),
     ("I9", "no process, mount, cgroup or folder is left"),
     ("I10", "a secret is in no log, no layer, no report"),
+    ("I12", "descriptors, threads, memory, connections and queues are back to what they were"),
     ("I14", "the same source is the same digest"),
     ("I15", "each end is to be told once, and what was told is true"),
     (
@@ -59,6 +60,7 @@ pub(crate) async fn judge(evidence: &Evidence, registry: &str) -> Verdict {
     newest_wins(evidence, &mut verdict);
     whole_logs(evidence, &mut verdict);
     verdict.check("I9", evidence.residue.is_none(), || evidence.residue.clone().unwrap_or_default());
+    verdict.check("I12", evidence.held.is_none(), || evidence.held.clone().unwrap_or_default());
     no_secret(evidence, &mut verdict);
     the_same_digest(evidence, registry, &mut verdict).await;
     told(evidence, &mut verdict);

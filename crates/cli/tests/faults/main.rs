@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stderr, reason = "a line a seed, while it goes on")]
 
+mod bounds;
 mod draw;
 mod evidence;
 mod fleet;

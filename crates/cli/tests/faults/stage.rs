@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_support::{FaultProxy, GIT_HOSTS, GitServer, LocalRegistry, TestRepository};
 
+use crate::bounds::Bounds;
 use crate::draw::Target;
 use crate::support::{Identity, World, residue, slipway};
 
@@ -35,6 +36,7 @@ pub(crate) struct Stage {
     pub(crate) arms: Arms,
     /// Bodies of webhooks.
     pub(crate) told: Arc<Mutex<Vec<Value>>>,
+    pub(crate) bounds: Bounds,
     failpoints: TempDir,
     _repository: TestRepository,
     git: GitServer,
@@ -56,8 +58,18 @@ impl Stage {
         let receiver = receive(Arc::clone(&told)).await;
         let arms = Arms::in_folder(failpoints.path());
         let second = SecondPublisher::start(&world, failpoints.path());
-        let stage =
-            Self { second, world, registry, proxy, arms, told, failpoints, _repository: repository, git };
+        let stage = Self {
+            second,
+            world,
+            registry,
+            proxy,
+            arms,
+            told,
+            bounds: Bounds::default(),
+            failpoints,
+            _repository: repository,
+            git,
+        };
         stage.credentials().await;
         for (branch, epoch) in [("shared", None), ("twin", Some(0))] {
             stage.task(branch, epoch, &receiver).await;
