@@ -187,7 +187,7 @@ async fn who_takes_memory_or_processes_is_ended_and_the_worker_lives() {
     assert_eq!(stage.ends("bomb-that-ends", bomb).await["kind"], "process_limit");
 
     // A repository is a stranger's as well: what its host sends becomes large in memory.
-    for pack in [ForgedPack::delta_bomb(1 << 30), ForgedPack::zeros(1 << 30)] {
+    for pack in [ForgedPack::delta_bomb(1 << 30), ForgedPack::zeros(300 << 20)] {
         let lie = pack.lie;
         let host = ForgingHost::start(pack);
         let source = json!({ "type": "git", "url": host.url(), "ref": "main" });
