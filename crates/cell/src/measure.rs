@@ -112,7 +112,12 @@ fn nameless(processes: &[u32], store: &Path) -> io::Result<Usage> {
     let mut taken = Usage::default();
     let folders = processes.iter().map(|pid| format!("/proc/{pid}/fd"));
     let descriptors = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-    for descriptor in descriptors.take(MOST_DESCRIPTORS) {
+    for (number, descriptor) in descriptors.enumerate() {
+        if number == MOST_DESCRIPTORS {
+            // Behind so many there may be anything.
+            taken.partial = true;
+            break;
+        }
         let path = descriptor.path();
         let Ok(file) = std::fs::metadata(&path) else { continue };
         if !file.is_file() || file.nlink() > 0 || !seen.insert((file.dev(), file.ino())) {

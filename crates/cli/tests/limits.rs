@@ -165,7 +165,8 @@ async fn who_starts_from_a_base_image_that_fills_the_disk_is_ended_as_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_memory_or_processes_is_ended_and_the_worker_lives() {
     let _turn = TURN.lock().await;
-    let limits = ["--slots=3", "--run-memory=192M", "--run-processes=150", "--run-file-size=8M"];
+    let limits =
+        ["--slots=3", "--run-memory=192M", "--run-processes=150", "--run-file-size=8M", "--run-log=64K"];
     let stage = Stage::new(World::start_with(Identity::Root, &limits).await);
 
     let failure = stage
@@ -200,6 +201,16 @@ async fn who_takes_memory_or_processes_is_ended_and_the_worker_lives() {
         );
         assert_eq!(bomb["attempt"], 1, "{lie}: {bomb}");
     }
+
+    let talks = "RUN i=0; while [ $i -lt 5000 ]; do echo \"line $i of a step that talks\"; i=$((i+1)); done";
+    let run = stage.world.submit(stage.spec("talks", talks)).await;
+    assert_eq!(stage.world.ended(&run).await["status"], "succeeded");
+    let log = stage.world.run_log(&run).await;
+    let end = "\nThe log ends here: it is longer than 64 KiB, the worker's --run-log. The run goes on.\n";
+    // What the publisher has to say follows.
+    let (steps, push) = log.split_once(end).unwrap_or_else(|| panic!("{} bytes without an end", log.len()));
+    assert!(!push.contains("a step that talks") && push.contains("pushed "), "{push}");
+    assert!(steps.len() < 64 << 10 && steps.contains("line 900 of"), "{} bytes", steps.len());
 
     let long = "RUN dd if=/dev/zero of=/long bs=1M count=9";
     assert_eq!(stage.ends("long-file", long).await["kind"], "file_size_limit");

@@ -29,6 +29,10 @@ pub enum Limit {
     Disk,
     Inodes,
     FileSize,
+    /// None of its own: the disk is nearly full, and this run took the most of it.
+    DiskReserve,
+    /// Likewise of what files and folders the disk can hold.
+    InodeReserve,
 }
 
 impl Limit {
@@ -38,8 +42,8 @@ impl Limit {
         match self {
             Self::Memory => "memory_limit",
             Self::Processes => "process_limit",
-            Self::Disk => "disk_limit",
-            Self::Inodes => "inode_limit",
+            Self::Disk | Self::DiskReserve => "disk_limit",
+            Self::Inodes | Self::InodeReserve => "inode_limit",
             Self::FileSize => "file_size_limit",
         }
     }
@@ -71,6 +75,13 @@ impl Limit {
             }
             Self::Disk => format!("The run wrote more than its limit of {} to the disk.", bytes(limits.disk)),
             Self::Inodes => format!("The run made more files than its limit of {}.", count(limits.inodes)),
+            Self::DiskReserve => {
+                "The worker's disk is nearly full, and this run took more of it than the others.".to_owned()
+            }
+            Self::InodeReserve => {
+                "The worker's disk can hold few more files, and this run made more of them than the others."
+                    .to_owned()
+            }
             Self::FileSize => {
                 format!("The run wrote a file of more than its limit of {}.", bytes(limits.file_size))
             }
@@ -90,6 +101,9 @@ impl Limit {
             }
             Self::Inodes => {
                 "Remove what is not needed in the RUN that makes it; or the operator raises the worker's --run-inodes."
+            }
+            Self::DiskReserve | Self::InodeReserve => {
+                "Start it again when the worker has less to do; or the operator gives its store a larger disk (--disk-reserve says how much stays free)."
             }
             Self::FileSize => "Write smaller files; or the operator raises the worker's --run-file-size.",
         }

@@ -96,7 +96,7 @@ impl Guard {
             (Some(limit), _) => limit,
             _ if ended && now.oom_kills > before.oom_kills => Limit::Memory,
             _ if ended && now.forks > before.forks => Limit::Processes,
-            (None, "disk_full") if self.disk.filled_it(&self.limits) => Limit::Disk,
+            (None, "disk_full") if self.disk.filled_it(&self.limits) => Limit::DiskReserve,
             _ => return failure,
         };
         let told = limit.failure(&self.limits.run, &failure.message);

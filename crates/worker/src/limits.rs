@@ -17,6 +17,8 @@ pub struct LimitOptions {
     pub disk: Option<u64>,
     pub inodes: Option<u64>,
     pub file_size: Option<u64>,
+    /// Bytes of one attempt's log.
+    pub log: Option<u64>,
     /// What of the store's disk no run may take.
     pub disk_reserve: Option<u64>,
     /// Without a cgroup to bound them by, no run is leased.
@@ -37,8 +39,12 @@ pub(crate) struct Limits {
     pub(crate) run: RunLimits,
     /// Kept free for the other runs.
     pub(crate) reserve: Space,
+    /// Bytes of one attempt's log; what follows is left out.
+    pub(crate) log: Option<u64>,
 }
 
+/// A log may be this long, in bytes, where the disk is large: nobody reads more, and the database keeps it.
+const LOG: u64 = 128 << 20;
 /// A file may be this long, in bytes: a layer's archive holds its holes as zeros.
 const FILE_SIZE: u64 = 2 << 40;
 /// More than the largest build needs, and few enough that the host's process ids last.
@@ -72,7 +78,9 @@ impl Limits {
             bytes: asked.disk_reserve.unwrap_or(disk.bytes / 20),
             inodes: if asked.disk_reserve == Some(0) { 0 } else { disk.inodes / 20 },
         };
-        Self { run, reserve }
+        // `slipway up` has its database on the same disk, and writes every line twice.
+        let log = or(asked.log, Some(LOG.min((disk.bytes / 100).max(1 << 20))));
+        Self { run, reserve, log }
     }
 }
 
@@ -103,6 +111,9 @@ mod tests {
         assert_eq!((limits.run.processes, limits.run.millicores), (Some(2048), None));
         assert_eq!((limits.run.disk, limits.run.inodes), (Some(100 << 30), Some(1 << 19)));
         assert_eq!(limits.reserve, Space { bytes: 10 << 30, inodes: (1 << 20) / 20 });
+        assert_eq!(limits.log, Some(128 << 20));
+        let small = Host { disk: Space { bytes: 700 << 20, inodes: 1 << 16 }, ..HOST };
+        assert_eq!(Limits::of(&LimitOptions::default(), 8, small).log, Some(7 << 20));
     }
 
     #[test]

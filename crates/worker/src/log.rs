@@ -1,12 +1,13 @@
 //! The log of one run on its way to the database: lines are gathered for a moment and appended at
 //! their byte offset, in order, the run's secrets masked. A database that is away for a while loses
-//! nothing: lines wait.
+//! nothing: lines wait. A log that is longer than it may be ends with a line that says so, and the run goes on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use database::Database;
 use mask::{Mask, Masked};
+use model::in_words;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::lease::Lease;
@@ -48,11 +49,22 @@ pub(crate) struct LogWriter {
 
 impl LogWriter {
     /// Starts writing for a lease.
-    pub(crate) fn start(database: Database, lease: Lease, mask: &Mask) -> (LogSink, Self) {
+    pub(crate) fn start(
+        database: Database,
+        lease: Lease,
+        mask: &Mask,
+        longest: Option<u64>,
+    ) -> (LogSink, Self) {
         let (lines, queue) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(WAITING));
         let lost = Arc::new(Notify::new());
-        let task = tokio::spawn(write_all(database, lease, queue, mask.begin(), Arc::clone(&lost)));
+        let task = tokio::spawn(write_all(
+            database,
+            lease,
+            queue,
+            (mask.begin(), Cut::at(longest)),
+            Arc::clone(&lost),
+        ));
         (LogSink { lines, room }, Self { task, lost })
     }
 
@@ -69,7 +81,7 @@ async fn write_all(
     database: Database,
     lease: Lease,
     mut queue: mpsc::UnboundedReceiver<Waiting>,
-    mut masked: Masked,
+    (mut masked, mut cut): (Masked, Cut),
     lost: Arc<Notify>,
 ) {
     let mut offset = 0_i64;
@@ -86,6 +98,7 @@ async fn write_all(
             }
             None => masked.end(),
         };
+        let chunk = cut.pass(chunk);
         for part in chunk.chunks(CHUNK) {
             if !append(&database, &lease, offset, part).await {
                 lost.notify_waiters();
@@ -98,6 +111,38 @@ async fn write_all(
         if more.is_none() {
             return;
         }
+    }
+}
+
+/// What of a log is kept.
+#[derive(Debug)]
+struct Cut {
+    longest: Option<u64>,
+    /// None: its end was told.
+    left: Option<u64>,
+}
+
+impl Cut {
+    fn at(longest: Option<u64>) -> Self {
+        Self { longest, left: longest.or(Some(u64::MAX)) }
+    }
+
+    /// Whole lines, as long as there is room for them; then one that says why it ends; then nothing.
+    fn pass(&mut self, mut chunk: Vec<u8>) -> Vec<u8> {
+        let Some(left) = self.left else { return Vec::new() };
+        if let Some(rest) = left.checked_sub(chunk.len() as u64) {
+            self.left = Some(rest);
+            return chunk;
+        }
+        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        chunk.truncate(chunk.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        let longest = in_words(self.longest.unwrap_or_default());
+        let end = format!(
+            "The log ends here: it is longer than {longest}, the worker's --run-log. The run goes on.\n"
+        );
+        chunk.extend_from_slice(end.as_bytes());
+        self.left = None;
+        chunk
     }
 }
 
@@ -122,5 +167,21 @@ async fn append(database: &Database, lease: &Lease, offset: i64, bytes: &[u8]) -
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_ends_with_a_whole_line_and_a_word_about_its_end_and_nothing_follows() {
+        let mut cut = Cut::at(Some(10));
+        assert_eq!(cut.pass(b"one\n".to_vec()), b"one\n");
+        let end = String::from_utf8(cut.pass(b"two\nthree\n".to_vec())).expect("text");
+        assert!(end.starts_with("two\nThe log ends here: it is longer than 10 bytes,"), "{end}");
+        assert!(cut.pass(b"four\n".to_vec()).is_empty());
+        let mut whole = Cut::at(None);
+        assert_eq!(whole.pass(vec![b'x'; 1 << 20]).len(), 1 << 20);
     }
 }

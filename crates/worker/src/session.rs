@@ -61,7 +61,7 @@ pub(crate) async fn execute(
         };
         METRICS.grant.observe(began.elapsed().as_secs_f64());
         let mask = granted.as_ref().map(|granted| mask_of(&granted.secrets)).unwrap_or_default();
-        let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began);
+        let (told, writers) = Told::start(house.database.clone(), &lease, &mask, began, house.limits.log);
         let outcome = match granted {
             Ok(granted) => {
                 let work = Work { leased: &leased, lease: &lease, blobs: &blobs };

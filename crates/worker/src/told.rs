@@ -26,9 +26,15 @@ pub(crate) struct Writers {
 }
 
 impl Told {
-    /// `began` is when the lease was got.
-    pub(crate) fn start(database: Database, lease: &Lease, mask: &Mask, began: Instant) -> (Self, Writers) {
-        let (log, log_writer) = LogWriter::start(database.clone(), lease.clone(), mask);
+    /// `began` is when the lease was got; a log has `longest` bytes at most.
+    pub(crate) fn start(
+        database: Database,
+        lease: &Lease,
+        mask: &Mask,
+        began: Instant,
+        longest: Option<u64>,
+    ) -> (Self, Writers) {
+        let (log, log_writer) = LogWriter::start(database.clone(), lease.clone(), mask, longest);
         let (vertices, vertex_writer) = VertexWriter::start(database, lease.clone(), mask.clone(), began);
         (Self { log, vertices }, Writers { log: log_writer, vertices: vertex_writer })
     }

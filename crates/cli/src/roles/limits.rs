@@ -29,6 +29,9 @@ pub(crate) struct LimitArgs {
     /// Length of a file that a RUN writes, holes included [default: 2T]
     #[arg(long, env = "SLIPWAY_RUN_FILE_SIZE", value_name = "SIZE", value_parser = size)]
     run_file_size: Option<u64>,
+    /// Length of an attempt's log; what follows is left out [default: 128M, at most a hundredth of the disk]
+    #[arg(long, env = "SLIPWAY_RUN_LOG", value_name = "SIZE", value_parser = size)]
+    run_log: Option<u64>,
     /// What of the store's disk no run may take: the largest one is ended [default: a twentieth]
     #[arg(long, env = "SLIPWAY_DISK_RESERVE", value_name = "SIZE", value_parser = size)]
     disk_reserve: Option<u64>,
@@ -49,6 +52,7 @@ impl LimitArgs {
             disk: self.run_disk,
             inodes: self.run_inodes,
             file_size: self.run_file_size,
+            log: self.run_log,
             disk_reserve: self.disk_reserve,
             required: self.require_limits,
         }
@@ -66,6 +70,7 @@ impl LimitArgs {
             ("--run-disk", self.run_disk),
             ("--run-inodes", self.run_inodes),
             ("--run-file-size", self.run_file_size),
+            ("--run-log", self.run_log),
             ("--disk-reserve", self.disk_reserve),
         ];
         let mut words: Vec<OsString> = numbers

@@ -38,8 +38,8 @@ pub(super) fn decide(limits: &Limits, free: &Space, taken: &[(RunId, Taken)]) ->
         let (run, taken) = taken.iter().max_by_key(|(_, taken)| of(taken))?;
         (free < reserve && is_not_little(of(taken), reserve)).then_some((*run, limit))
     };
-    let bytes = largest(|taken| taken.bytes, Limit::Disk, free.bytes, limits.reserve.bytes);
-    let inodes = || largest(|taken| taken.inodes, Limit::Inodes, free.inodes, limits.reserve.inodes);
+    let bytes = largest(|taken| taken.bytes, Limit::DiskReserve, free.bytes, limits.reserve.bytes);
+    let inodes = || largest(|taken| taken.inodes, Limit::InodeReserve, free.inodes, limits.reserve.inodes);
     bytes.or_else(inodes).into_iter().collect()
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     fn limits() -> Limits {
         let run = RunLimits { disk: Some(1000), inodes: Some(100), ..RunLimits::default() };
-        Limits { run, reserve: Space { bytes: 160, inodes: 16 } }
+        Limits { run, reserve: Space { bytes: 160, inodes: 16 }, log: None }
     }
 
     fn run(number: u128, bytes: u64, inodes: u64) -> (RunId, Taken) {
@@ -86,8 +86,14 @@ mod tests {
     #[test]
     fn where_the_reserve_is_touched_the_largest_ends_and_no_other() {
         let taken = [run(1, 300, 5), run(2, 900, 1), run(3, 10, 90)];
-        assert_eq!(decide(&limits(), &Space { bytes: 159, ..ROOM }, &taken), [(taken[1].0, Limit::Disk)]);
-        assert_eq!(decide(&limits(), &Space { inodes: 15, ..ROOM }, &taken), [(taken[2].0, Limit::Inodes)]);
+        assert_eq!(
+            decide(&limits(), &Space { bytes: 159, ..ROOM }, &taken),
+            [(taken[1].0, Limit::DiskReserve)]
+        );
+        assert_eq!(
+            decide(&limits(), &Space { inodes: 15, ..ROOM }, &taken),
+            [(taken[2].0, Limit::InodeReserve)]
+        );
         assert!(decide(&limits(), &Space { bytes: 160, inodes: 16 }, &taken).is_empty());
     }
 

@@ -154,7 +154,7 @@ impl World {
         let (guard, asker) = self.guard();
         let means = Means { store, database, http, pulls: Arc::default(), ssh, unpacker, asker };
         let answers = Answers::new(means, self.leased.clone(), lease.clone(), blobs, granted, 0);
-        let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now());
+        let (told, writers) = Told::start(self.db.worker.clone(), &lease, &mask, Instant::now(), None);
         let (ours, theirs) = Channel::pair().unwrap();
         let playing = tokio::task::spawn_blocking(move || cell(Cell { port: theirs, next: 0 }));
         let outcome = converse(Arc::new(ours), answers, preflight, &hold, &told, &guard, &stop).await;
